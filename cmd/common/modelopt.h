@@ -1,0 +1,40 @@
+/* The options and start-up that programs which load a model share. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_MODELOPT_H
+#define L2_MODELOPT_H
+
+#include "common/cli.h"
+#include "nn/engine.h"
+#include "stream/stream.h"
+#include "text/vocab.h"
+
+/* Targets of the shared rows: -m, -z, --backend, --kv-memory, --batch, --overlong. */
+struct l2_model_settings {
+    const char *model;
+    const char *vocab;
+    int backend;
+    uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
+    int64_t batch;     /* rows of one forward pass at most */
+    int overlong;      /* enum l2_overlong */
+};
+
+/* Everything a model program holds; owned parts are released together. */
+struct l2_loaded {
+    struct l2_model *model;
+    struct l2_vocab *vocab; /* -z, else the model directory's, else NULL */
+    struct l2_pool *pool;
+    struct l2_engine *engine;
+    char kernels[256]; /* for the history: the backend's line */
+};
+
+/* Opens model and vocabulary and builds the engine; n_layers as in l2_engine_opts. */
+int l2_load(struct l2_loaded *out, struct l2_cli *cli, const struct l2_model_settings *s,
+            uint32_t max_outputs, uint32_t n_layers, struct l2_err *err) L2_MUST_CHECK;
+void l2_unload(struct l2_loaded *l);
+
+/* Checks a stream's vocabulary against the model: by hash where the model has a vocabulary, else by size
+ * (ids < rows), which the summary then says ("vocabulary": "size only"). */
+int l2_check_vocab(struct l2_cli *cli, const struct l2_loaded *l, const struct l2_header *h,
+                   struct l2_err *err) L2_MUST_CHECK;
+
+#endif

@@ -1,0 +1,40 @@
+/* A checkpoint on disk, opened for reading: hyper-parameters and views of its tensors. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_MODEL_H
+#define L2_MODEL_H
+
+#include "model/tensors.h"
+#include "util/map.h"
+
+struct l2_model {
+    struct l2_hparams hp;
+    struct l2_tensor *tensors; /* l2_tensor_count(&hp) of them; owned */
+    struct l2_map *maps;       /* the files; owned */
+    size_t n_maps;
+    char *path;       /* as opened; owned */
+    char *vocab_path; /* the vocabulary that lies in the directory, or NULL; owned */
+};
+
+/* Opens a Hugging Face directory (config.json and *.safetensors) or a llama2.c .bin (v0, v1). Every
+ * shape, length and offset has been checked against the files when this returns. */
+int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err) L2_MUST_CHECK;
+void l2_model_close(struct l2_model *m);
+
+const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role,
+                                        uint32_t layer);
+
+/* Writing a Hugging Face directory: tensors come row by row from a callback, so that nothing is held
+ * in memory. */
+struct l2_model_source {
+    /* Fills out[0..n_rows*cols) with rows [row, row + n_rows) of the tensor, Hugging Face order. */
+    int (*rows)(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uint32_t n_rows,
+                float *out, struct l2_err *err);
+    void *arg;
+};
+/* Creates dir (which must not exist), with shards of at most shard_bytes (0: one file), via temporary
+ * names and rename. vocab_path (may be NULL) is copied in. */
+int l2_model_write(const char *dir, const struct l2_hparams *hp, enum l2_dtype dtype,
+                   uint64_t shard_bytes, const struct l2_model_source *source,
+                   const char *vocab_path, struct l2_err *err) L2_MUST_CHECK;
+
+#endif

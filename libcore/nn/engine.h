@@ -1,0 +1,55 @@
+/* The batched forward pass: ragged rows of many sequences through the model at once. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_ENGINE_H
+#define L2_ENGINE_H
+
+#include "kern/backend.h"
+#include "model/model.h"
+#include "nn/kv.h"
+
+struct l2_engine;
+
+struct l2_engine_opts {
+    const struct l2_backend *backend;
+    struct l2_pool *pool;  /* borrowed; may be NULL */
+    uint32_t max_rows;     /* rows of one forward pass at most */
+    uint32_t max_outputs;  /* rows with outputs at most */
+    uint64_t kv_bytes;     /* memory for the KV cache */
+    uint32_t n_layers;     /* run only the first n_layers, and then no final norm; 0: all and the norm */
+};
+
+/* One position of one sequence. The rows of a sequence in a batch are in order of position, without
+ * gaps, from seq->len on; room for them has been reserved. */
+struct l2_row {
+    uint32_t token;
+    struct l2_kv_seq *seq;
+    bool wants_output;
+};
+
+/* What is computed for the rows that want outputs, in order of rows. */
+enum l2_output {
+    L2_OUT_HIDDEN, /* (n_outputs, dim): the final normed hidden state, or the n_layers-th layer's */
+    L2_OUT_HEAD    /* (n_outputs, vocab_size or n_labels): logits, or label scores */
+};
+
+/* Packs m's weights (m is borrowed and outlives the engine: the embedding is read from its map) and
+ * allocates all working memory. Owned, free with l2_engine_free. */
+int l2_engine_new(struct l2_engine **out, const struct l2_model *m,
+                  const struct l2_engine_opts *opts, struct l2_err *err) L2_MUST_CHECK;
+void l2_engine_free(struct l2_engine *e);
+
+const struct l2_hparams *l2_engine_hparams(const struct l2_engine *e);
+struct l2_kv_pool *l2_engine_kv(const struct l2_engine *e);
+uint32_t l2_engine_max_rows(const struct l2_engine *e);
+uint32_t l2_engine_max_outputs(const struct l2_engine *e);
+/* Bytes held by packed weights, working memory, and the KV pool. */
+void l2_engine_memory(const struct l2_engine *e, uint64_t *weights, uint64_t *work, uint64_t *kv);
+
+/* Runs rows[0..n), appends their keys and values to the sequences (seq->len grows), and sets *values to
+ * the outputs, valid until the next call. With the native backend an output depends on its sequence's
+ * tokens and the weights alone. Tokens must be < vocab_size and positions < context: checked,
+ * L2_ARGUMENT. Values may be non-finite when weights are; callers check. */
+int l2_engine_forward(struct l2_engine *e, const struct l2_row *rows, size_t n, enum l2_output what,
+                      const float **values, struct l2_err *err) L2_MUST_CHECK;
+
+#endif

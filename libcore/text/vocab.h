@@ -1,0 +1,46 @@
+/* A vocabulary: token ids, the bytes they stand for, and its hash. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_VOCAB_H
+#define L2_VOCAB_H
+
+#include <stdbool.h>
+#include "util/err.h"
+#include "util/sha256.h"
+
+#define L2_NO_ID UINT32_MAX
+
+enum l2_piece_kind {
+    L2_PIECE_NORMAL = 1,
+    L2_PIECE_UNKNOWN,
+    L2_PIECE_CONTROL,
+    L2_PIECE_USER_DEFINED,
+    L2_PIECE_UNUSED,
+    L2_PIECE_BYTE
+};
+
+struct l2_vocab; /* immutable once open; may be used by several threads */
+
+/* Opens a SentencePiece BPE tokenizer.model or a llama2.c tokenizer.bin (told apart by content), or
+ * the tokenizer.model / tokenizer.bin inside a directory. Owned, free with l2_vocab_free. */
+int l2_vocab_open(struct l2_vocab **out, const char *path, struct l2_err *err) L2_MUST_CHECK;
+void l2_vocab_free(struct l2_vocab *v);
+
+uint32_t l2_vocab_size(const struct l2_vocab *v);
+uint32_t l2_vocab_bos(const struct l2_vocab *v); /* L2_NO_ID where the vocabulary has none */
+uint32_t l2_vocab_eos(const struct l2_vocab *v);
+uint32_t l2_vocab_unk(const struct l2_vocab *v);
+enum l2_piece_kind l2_vocab_kind(const struct l2_vocab *v, uint32_t id);
+
+/* The piece as the file has it (U+2581 for space). Borrowed. */
+const char *l2_vocab_piece(const struct l2_vocab *v, uint32_t id, size_t *len);
+
+/* The bytes that id decodes to: spaces for U+2581, one byte for byte pieces, none for control and
+ * unknown pieces. Borrowed. */
+const char *l2_vocab_bytes(const struct l2_vocab *v, uint32_t id, size_t *len);
+
+/* SHA-256 over the pieces; equal for equal vocabularies whatever file they came from. For each id:
+ * one byte for its kind (1 normal, user-defined and unused; 2 unknown; 3 control; 6 byte), the length
+ * of l2_vocab_bytes as 4 bytes LE, those bytes. */
+const uint8_t *l2_vocab_hash(const struct l2_vocab *v);
+
+#endif
