@@ -18,8 +18,8 @@ void l2_arena_init(struct l2_arena *a);
 void l2_arena_release(struct l2_arena *a); /* frees everything */
 void l2_arena_reset(struct l2_arena *a);   /* invalidates all objects, keeps (bounded) memory */
 
-/* n objects of size bytes, aligned to 16, not cleared. NULL (with err set) when out of memory or when
- * n * size overflows. n * size == 0 gives a valid unique pointer. */
+/* n objects of size bytes, aligned to 16, not cleared. NULL (with err set) when out of memory or
+ * when n * size overflows. n * size == 0 gives a valid unique pointer. */
 void *l2_arena_alloc(struct l2_arena *a, size_t n, size_t size, struct l2_err *err) L2_MUST_CHECK;
 
 /* A copy of old_n objects with room for new_n; the old block stays in the arena until reset. */
@@ -27,7 +27,7 @@ void *l2_arena_grow(struct l2_arena *a, const void *old, size_t old_n, size_t ne
                     struct l2_err *err) L2_MUST_CHECK;
 
 /* A copy of n bytes followed by a NUL. */
-char *l2_arena_strdup(struct l2_arena *a, const void *s, size_t n, struct l2_err *err)
-    L2_MUST_CHECK;
+char *l2_arena_strdup(struct l2_arena *a, const void *s, size_t n,
+                      struct l2_err *err) L2_MUST_CHECK;
 
 #endif

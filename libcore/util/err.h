@@ -11,8 +11,8 @@
  * neither success nor failure, negative values are failures described by struct l2_err. */
 enum l2_code {
     L2_OK = 0,
-    L2_END = 1,   /* readers: clean end of input */
-    L2_AGAIN = 2, /* readers asked not to wait: nothing complete has arrived yet */
+    L2_END = 1,          /* readers: clean end of input */
+    L2_AGAIN = 2,        /* readers asked not to wait: nothing complete has arrived yet */
     L2_SYSTEM = -1,      /* a system call failed; sys_errno tells which way */
     L2_MEMORY = -2,      /* out of memory */
     L2_FORMAT = -3,      /* not the format that was expected at all */
@@ -27,15 +27,15 @@ enum l2_code {
  * Meaningful only after a function returned a negative code. */
 struct l2_err {
     enum l2_code code;
-    int sys_errno;     /* errno where code is L2_SYSTEM, else 0 */
-    int64_t offset;    /* byte offset in file, or -1 */
-    int64_t line;      /* line in file counted from 1, or 0; then offset is not shown */
-    int64_t column;    /* column counted from 1, or 0 */
-    char file[256];    /* name of the file, or "" */
-    char text[512];    /* the fact: lower case, expected against found, no full stop */
+    int sys_errno;  /* errno where code is L2_SYSTEM, else 0 */
+    int64_t offset; /* byte offset in file, or -1 */
+    int64_t line;   /* line in file counted from 1, or 0; then offset is not shown */
+    int64_t column; /* column counted from 1, or 0 */
+    char file[256]; /* name of the file, or "" */
+    char text[512]; /* the fact: lower case, expected against found, no full stop */
 };
 
-#define L2_MUST_CHECK __attribute__((warn_unused_result))
+#define L2_MUST_CHECK   __attribute__((warn_unused_result))
 #define L2_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* Each l2_err_* sets err (which may be NULL) and returns its code, so that callers can write

@@ -43,8 +43,8 @@ bool l2_parse_f64(const char *s, double *out) __attribute__((warn_unused_result)
 bool l2_parse_bytes(const char *s, uint64_t *out) __attribute__((warn_unused_result));
 
 /* The shortest decimal digits that read back as the same value; finite values only. Always has a
- * '.' or an exponent, so that it reads back as a real number. out has at least 32 bytes; returns the
- * length. */
+ * '.' or an exponent, so that it reads back as a real number. out has at least 32 bytes; returns
+ * the length. */
 size_t l2_format_f64(char *out, double v);
 size_t l2_format_f32(char *out, float v);
 

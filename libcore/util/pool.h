@@ -12,8 +12,9 @@ int l2_pool_new(struct l2_pool **out, int n_threads, struct l2_err *err) L2_MUST
 void l2_pool_free(struct l2_pool *p);
 int l2_pool_threads(const struct l2_pool *p);
 
-/* Calls fn(arg, i) for every i in [0, n), on any thread in any order, and returns when all are done.
- * Idle workers spin briefly, then sleep. Not reentrant. p may be NULL: the caller does it alone. */
+/* Calls fn(arg, i) for every i in [0, n), on any thread in any order, and returns when all are
+ * done. Idle workers spin briefly, then sleep. Not reentrant. p may be NULL: the caller does it
+ * alone. */
 void l2_pool_run(struct l2_pool *p, void (*fn)(void *arg, size_t i), void *arg, size_t n);
 
 /* Number of processors this process may run on, at least 1. */
