@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+L2_PRINTF(4, 0)
 static void put(struct l2_err *err, enum l2_code code, const char *file, const char *fmt,
                 va_list ap)
 {

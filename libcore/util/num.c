@@ -284,16 +284,20 @@ bool l2_parse_bytes(const char *s, uint64_t *out)
 /* Tries more and more digits until they read back. */
 static size_t format_shortest(char *out, double v, bool is_float)
 {
+    char digits[48];
     int least = is_float ? 6 : 15, most = is_float ? 9 : 17;
-    for (int digits = least; digits <= most; digits++) {
-        snprintf(out, 32, "%.*g", digits, v);
-        bool same = is_float ? strtof(out, NULL) == (float)v : strtod(out, NULL) == v;
-        if (same)
+    for (int n = least; n <= most; n++) {
+        snprintf(digits, sizeof digits, "%.*g", n, v);
+        if (is_float ? strtof(digits, NULL) == (float)v : strtod(digits, NULL) == v)
             break;
     }
-    if (!strpbrk(out, ".en"))
-        memcpy(out + strlen(out), ".0", 3);
-    return strlen(out);
+    size_t len = strlen(digits);
+    memcpy(out, digits, len + 1);
+    if (!strpbrk(out, ".en")) {
+        memcpy(out + len, ".0", 3);
+        len += 2;
+    }
+    return len;
 }
 
 size_t l2_format_f64(char *out, double v)
