@@ -1,0 +1,386 @@
+/* Benchmark cases that run a model of random weights: prefill, decode, completions of a shared
+ * prompt, preference pairs. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "nn/engine.h"
+#include "sample/generate.h"
+#include "sample/score.h"
+#include "util/num.h"
+#include "util/philox.h"
+
+#define PREFILL_TOKENS 512
+#define PROMPT_TOKENS  256
+#define NEW_TOKENS     32
+#define ANSWER_TOKENS  256
+#define N_PAIRS        4
+#define KV_BYTES       ((uint64_t)4 << 30) /* touched only as far as it is used */
+
+static const struct {
+    const char *name;
+    struct l2_hparams hp;
+} shapes[] = {
+    {"15m",
+     {.dim = 288,
+      .hidden = 768,
+      .n_layers = 6,
+      .n_heads = 6,
+      .n_kv_heads = 6,
+      .head_dim = 48,
+      .tied = true}},
+    {"110m",
+     {.dim = 768,
+      .hidden = 2048,
+      .n_layers = 12,
+      .n_heads = 12,
+      .n_kv_heads = 12,
+      .head_dim = 64,
+      .tied = true}},
+    {"1b",
+     {.dim = 2048, .hidden = 5632, .n_layers = 22, .n_heads = 32, .n_kv_heads = 4, .head_dim = 64}},
+    {"7b",
+     {.dim = 4096,
+      .hidden = 11008,
+      .n_layers = 32,
+      .n_heads = 32,
+      .n_kv_heads = 32,
+      .head_dim = 128}},
+};
+
+/* A model in memory, shared by its cases and freed with the last of them. */
+struct bench_model {
+    int n_users;
+    struct l2_model model;
+    struct l2_engine *engine; /* vocabulary head */
+    struct l2_pool *pool;     /* borrowed */
+    double matrix_bytes;      /* of all weights that a token is multiplied with */
+};
+
+static void model_release(struct bench_model *b)
+{
+    if (!b || --b->n_users > 0)
+        return;
+    l2_engine_free(b->engine);
+    for (size_t i = 0; b->model.tensors && i < l2_tensor_count(&b->model.hp); i++)
+        free((void *)(uintptr_t)b->model.tensors[i].data);
+    free(b->model.tensors);
+    free(b);
+}
+
+/* Small random values; norms are ones. Speed does not depend on the values as long as they are
+ * normal numbers. */
+static int fill_tensor(struct l2_tensor *t, bool is_norm, uint32_t stream, struct l2_err *err)
+{
+    size_t n = (size_t)t->rows * t->cols, size = l2_dtype_size(t->dtype);
+    uint8_t *data = malloc(n * size);
+    if (!data)
+        return l2_err_memory(err, n * size);
+    for (size_t i = 0; i < n; i += 4) {
+        struct l2_philox_key key = {{stream, 1}};
+        uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), 0, 0}, r[4];
+        l2_philox(key, counter, r);
+        for (size_t j = 0; j < 4 && i + j < n; j++) {
+            float v = is_norm ? 1.0f : ((float)(r[j] >> 8) * 0x1p-24f - 0.5f) * 0.07f;
+            if (t->dtype == L2_F32)
+                l2_put_f32le(data + 4 * (i + j), v);
+            else
+                l2_put_u16le(data + 2 * (i + j), l2_bf16_from_f32(v));
+        }
+    }
+    t->data = data;
+    return L2_OK;
+}
+
+static int model_fill(struct bench_model *b, enum l2_dtype dtype, struct l2_err *err)
+{
+    size_t n = l2_tensor_count(&b->model.hp);
+    b->model.tensors = calloc(n, sizeof *b->model.tensors);
+    if (!b->model.tensors)
+        return l2_err_memory(err, n * sizeof *b->model.tensors);
+    for (size_t i = 0; i < n; i++) {
+        struct l2_tensor *t = &b->model.tensors[i];
+        enum l2_role role;
+        uint32_t layer;
+        l2_tensor_at(&b->model.hp, i, &role, &layer);
+        l2_role_shape(&b->model.hp, role, &t->rows, &t->cols);
+        t->dtype = l2_roles[role].decayed ? dtype : L2_F32;
+        int r = fill_tensor(t, !l2_roles[role].decayed, (uint32_t)i, err);
+        if (r != L2_OK)
+            return r;
+    }
+    return L2_OK;
+}
+
+static int model_new(struct bench_model **out, const char *shape, const char *type,
+                     struct l2_pool *pool, struct l2_err *err)
+{
+    size_t i, n = sizeof shapes / sizeof *shapes;
+    bool bf16 = strcmp(type, "bf16") == 0;
+    *out = NULL;
+    for (i = 0; i < n && strcmp(shapes[i].name, shape) != 0; i++)
+        ;
+    if (i == n || (!bf16 && strcmp(type, "f32") != 0))
+        return l2_err_set(err, L2_ARGUMENT, "no such shape and type: '%s:%s'", shape, type);
+    struct bench_model *b = calloc(1, sizeof *b);
+    if (!b)
+        return l2_err_memory(err, sizeof *b);
+    b->n_users = 1;
+    b->pool = pool;
+    b->model.hp = shapes[i].hp;
+    b->model.hp.vocab_size = 32000;
+    b->model.hp.context = 2048;
+    b->model.hp.norm_eps = 1e-5f;
+    b->model.hp.rope_theta = 10000;
+    b->model.hp.bos = 1;
+    struct l2_engine_opts opts = {.backend = &l2_backend_native,
+                                  .pool = pool,
+                                  .max_rows = PREFILL_TOKENS,
+                                  .max_outputs = 64,
+                                  .kv_bytes = KV_BYTES};
+    int r = model_fill(b, bf16 ? L2_BF16 : L2_F32, err);
+    if (r == L2_OK)
+        r = l2_engine_new(&b->engine, &b->model, &opts, err);
+    b->matrix_bytes = (double)l2_hparams_matrix_parameters(&b->model.hp) * (bf16 ? 2 : 4);
+    if (r == L2_OK)
+        *out = b;
+    else
+        model_release(b);
+    return r;
+}
+
+/* Model FLOPs of n tokens that see context positions on average; the head is counted for n_heads.
+ */
+static double model_flops(const struct bench_model *b, double n, double context, double n_heads)
+{
+    const struct l2_hparams *hp = &b->model.hp;
+    double head = (double)hp->vocab_size * hp->dim;
+    double layers = (double)l2_hparams_matrix_parameters(hp) - head;
+    double attention = 4.0 * hp->n_layers * hp->n_heads * hp->head_dim * context;
+    return n * (2 * layers + attention) + 2 * head * n_heads;
+}
+
+static uint32_t some_token(size_t i)
+{
+    return (uint32_t)(3 + (i * 7919) % 31000);
+}
+
+struct engine_case {
+    struct bench_model *model;
+    uint32_t k; /* completions */
+};
+
+static void engine_case_release(void *state)
+{
+    struct engine_case *c = state;
+    model_release(c->model);
+    free(c);
+}
+
+/* Appends n tokens to seq in one forward pass. */
+static int feed(struct bench_model *b, struct l2_kv_seq *seq, size_t n, struct l2_err *err)
+{
+    struct l2_row rows[PREFILL_TOKENS];
+    const float *values;
+    int r = l2_kv_seq_reserve(l2_engine_kv(b->engine), seq, seq->len + (uint32_t)n, err);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (struct l2_row){
+            .token = some_token(seq->len + i), .seq = seq, .wants_output = i + 1 == n};
+    return r == L2_OK ? l2_engine_forward(b->engine, rows, n, L2_OUT_HEAD, &values, err) : r;
+}
+
+static int run_prefill(void *state, struct bench_sample *out, struct l2_err *err)
+{
+    struct engine_case *c = state;
+    struct l2_kv_seq seq = {0};
+    double t = bench_now();
+    int r = feed(c->model, &seq, PREFILL_TOKENS, err);
+    *out = (struct bench_sample){
+        .seconds = bench_now() - t,
+        .work = PREFILL_TOKENS,
+        .flops = model_flops(c->model, PREFILL_TOKENS, PREFILL_TOKENS / 2.0, 1)};
+    l2_kv_seq_release(l2_engine_kv(c->model->engine), &seq);
+    return r;
+}
+
+static int run_decode(void *state, struct bench_sample *out, struct l2_err *err)
+{
+    struct engine_case *c = state;
+    struct l2_kv_seq seq = {0};
+    int r = feed(c->model, &seq, 16, err);
+    double t = bench_now();
+    for (int i = 0; i < NEW_TOKENS && r == L2_OK; i++)
+        r = feed(c->model, &seq, 1, err);
+    *out = (struct bench_sample){.seconds = bench_now() - t,
+                                 .work = NEW_TOKENS,
+                                 .bytes = c->model->matrix_bytes * NEW_TOKENS};
+    l2_kv_seq_release(l2_engine_kv(c->model->engine), &seq);
+    return r;
+}
+
+/* A heap record with a prompt of n tokens, as a worker takes it over. */
+static struct l2_record *new_record(int64_t id, size_t n, struct l2_err *err)
+{
+    struct l2_record *rec = malloc(sizeof *rec);
+    if (!rec)
+        return NULL;
+    l2_record_init(rec);
+    rec->id.number = id;
+    rec->prompt.v = l2_arena_alloc(&rec->arena, n, sizeof *rec->prompt.v, err);
+    if (!rec->prompt.v) {
+        free(rec);
+        return NULL;
+    }
+    rec->prompt.n = n;
+    rec->prompt.v[0] = 1;
+    for (size_t i = 1; i < n; i++)
+        rec->prompt.v[i] = some_token(i + 31 * (size_t)id);
+    return rec;
+}
+
+static void free_record(struct l2_record *rec)
+{
+    if (rec) {
+        l2_record_release(rec);
+        free(rec);
+    }
+}
+
+/* Steps until the worker has no more to do; frees what comes out. */
+static int run_worker(struct l2_worker *w, struct l2_err *err)
+{
+    int r = L2_OK;
+    while (r == L2_OK && w->ops->busy(w)) {
+        r = w->ops->step(w, err);
+        for (struct l2_record *rec; (rec = w->ops->take(w)) != NULL;)
+            free_record(rec);
+    }
+    return r;
+}
+
+static int generate(struct engine_case *c, uint32_t n_new, double *seconds, struct l2_err *err)
+{
+    struct l2_worker *w;
+    struct l2_generate_opts opts = {
+        .n_completions = c->k,
+        .max_new_tokens = n_new,
+        .sampler = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+        .model_name = "bench"};
+    int r = l2_generator_new(&w, c->model->engine, &opts, err);
+    if (r != L2_OK)
+        return r;
+    struct l2_record *rec = new_record(0, PROMPT_TOKENS, err);
+    if (!rec)
+        r = L2_MEMORY;
+    double t = bench_now();
+    if (r == L2_OK)
+        r = w->ops->add(w, rec, err);
+    if (r == L2_OK)
+        r = run_worker(w, err);
+    *seconds = bench_now() - t;
+    w->ops->free(w);
+    return r;
+}
+
+/* Time for NEW_TOKENS beyond the first, so that the prompt does not count. */
+static int run_completions(void *state, struct bench_sample *out, struct l2_err *err)
+{
+    struct engine_case *c = state;
+    double prompt, all;
+    int r = generate(c, 1, &prompt, err);
+    if (r == L2_OK)
+        r = generate(c, 1 + NEW_TOKENS, &all, err);
+    if (r != L2_OK)
+        return r;
+    double n = (double)NEW_TOKENS * c->k;
+    double flops = model_flops(c->model, n, PROMPT_TOKENS + NEW_TOKENS / 2.0, n);
+    *out = (struct bench_sample){.seconds = all - prompt,
+                                 .work = n,
+                                 .flops = c->k > 1 ? flops : 0,
+                                 .bytes = c->k == 1 ? c->model->matrix_bytes * NEW_TOKENS : 0};
+    return L2_OK;
+}
+
+static int add_answers(struct l2_record *rec, struct l2_err *err)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct l2_completion *c = l2_record_add_completion(rec, err);
+        if (!c)
+            return L2_MEMORY;
+        c->tokens.v = l2_arena_alloc(&rec->arena, ANSWER_TOKENS, sizeof *c->tokens.v, err);
+        if (!c->tokens.v)
+            return L2_MEMORY;
+        c->tokens.n = ANSWER_TOKENS;
+        for (size_t j = 0; j < ANSWER_TOKENS; j++)
+            c->tokens.v[j] = some_token(j + 101 * (i + 1));
+    }
+    return L2_OK;
+}
+
+/* Log-probabilities of both answers; every token of an answer counts, the prompt's once. */
+static int run_pairs(void *state, struct bench_sample *out, struct l2_err *err)
+{
+    struct engine_case *c = state;
+    struct l2_worker *w;
+    struct l2_score_opts opts = {.kind = L2_SCORE_LOGPROB, .unit = L2_LOGPROB_SUM, .name = "bench"};
+    int r = l2_scorer_new(&w, c->model->engine, &opts, err);
+    if (r != L2_OK)
+        return r;
+    double t = bench_now();
+    for (int64_t i = 0; i < N_PAIRS && r == L2_OK; i++) {
+        struct l2_record *rec = new_record(i, PROMPT_TOKENS, err);
+        r = rec ? add_answers(rec, err) : L2_MEMORY;
+        if (r == L2_OK)
+            r = w->ops->add(w, rec, err);
+    }
+    if (r == L2_OK)
+        r = run_worker(w, err);
+    double prompt = model_flops(c->model, PROMPT_TOKENS, PROMPT_TOKENS / 2.0, 0);
+    double answer =
+        model_flops(c->model, ANSWER_TOKENS, PROMPT_TOKENS + ANSWER_TOKENS / 2.0, ANSWER_TOKENS);
+    double n = N_PAIRS * (PROMPT_TOKENS + 2.0 * ANSWER_TOKENS);
+    *out = (struct bench_sample){
+        .seconds = bench_now() - t, .work = n, .flops = N_PAIRS * (prompt + 2 * answer)};
+    w->ops->free(w);
+    return r;
+}
+
+static int add_case(struct bench_list *l, struct bench_model *b, const char *what,
+                    const char *shape, const char *type, uint32_t k,
+                    int (*run)(void *, struct bench_sample *, struct l2_err *), struct l2_err *err)
+{
+    struct bench_case c = {.unit = "tokens/s", .run = run, .release = engine_case_release};
+    struct engine_case *state = malloc(sizeof *state);
+    if (!state)
+        return l2_err_memory(err, sizeof *state);
+    snprintf(c.name, sizeof c.name, "%s %s %s", what, shape, type);
+    b->n_users++;
+    *state = (struct engine_case){.model = b, .k = k};
+    c.state = state;
+    return bench_add(l, &c, err);
+}
+
+int bench_add_model(struct bench_list *l, const char *shape, const char *type, struct l2_err *err)
+{
+    static const uint32_t counts[] = {1, 4, 16, 64};
+    struct bench_model *b;
+    int r = model_new(&b, shape, type, l->pool, err);
+    if (r != L2_OK)
+        return r;
+    r = add_case(l, b, "prefill 512,", shape, type, 0, run_prefill, err);
+    if (r == L2_OK)
+        r = add_case(l, b, "decode,", shape, type, 1, run_decode, err);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts && r == L2_OK; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "generate K=%u,", counts[i]);
+        r = add_case(l, b, what, shape, type, counts[i], run_completions, err);
+    }
+    if (r == L2_OK)
+        r = add_case(l, b, "pairs,", shape, type, 2, run_pairs, err);
+    model_release(b); /* the cases hold it now */
+    return r;
+}
