@@ -1,0 +1,55 @@
+# The library: never prints, never exits. Lists are alphabetical within a layer.
+# SPDX-License-Identifier: MIT
+
+noinst_LIBRARIES += libcore/libl2.a
+
+libcore_libl2_a_SOURCES = \
+	%D%/util/arena.c \
+	%D%/util/arena.h \
+	%D%/util/buf.c \
+	%D%/util/buf.h \
+	%D%/util/err.c \
+	%D%/util/err.h \
+	%D%/util/ids.c \
+	%D%/util/ids.h \
+	%D%/util/input.c \
+	%D%/util/input.h \
+	%D%/util/map.c \
+	%D%/util/map.h \
+	%D%/util/num.c \
+	%D%/util/num.h \
+	%D%/util/philox.c \
+	%D%/util/philox.h \
+	%D%/util/pool.c \
+	%D%/util/pool.h \
+	%D%/util/sha256.c \
+	%D%/util/sha256.h \
+	%D%/util/utf8.c \
+	%D%/util/utf8.h
+libcore_libl2_a_SOURCES += \
+	%D%/stream/codec.h \
+	%D%/stream/json.h \
+	%D%/stream/record.h \
+	%D%/stream/stream.h
+libcore_libl2_a_SOURCES += \
+	%D%/text/encode.h \
+	%D%/text/template.h \
+	%D%/text/vocab.h
+libcore_libl2_a_SOURCES += \
+	%D%/model/hparams.h \
+	%D%/model/model.h \
+	%D%/model/tensors.h
+libcore_libl2_a_SOURCES += \
+	%D%/kern/backend.h \
+	%D%/kern/math.h \
+	%D%/kern/ops.h
+libcore_libl2_a_SOURCES += \
+	%D%/nn/engine.h \
+	%D%/nn/kv.h
+libcore_libl2_a_SOURCES += \
+	%D%/sample/embed.h \
+	%D%/sample/generate.h \
+	%D%/sample/sampler.h \
+	%D%/sample/score.h \
+	%D%/sample/stop.h \
+	%D%/sample/worker.h

@@ -1,0 +1,4 @@
+# Manual pages, in mdoc.
+# SPDX-License-Identifier: MIT
+
+dist_man_MANS +=
