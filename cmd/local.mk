@@ -11,4 +11,5 @@ cmd_libcommon_a_SOURCES = \
 	%D%/common/cli.h \
 	%D%/common/modelopt.h \
 	%D%/common/opt.h \
-	%D%/common/pipe.h
+	%D%/common/pipe.h \
+	%D%/common/run.h

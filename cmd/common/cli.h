@@ -1,5 +1,5 @@
-/* What every program shares: start-up, messages, outputs, the summary line, exit status. Only cmd/common
- * prints or exits. */
+/* What every program shares: start-up, messages, outputs, the summary line, exit status. Only
+ * cmd/common prints or exits. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_CLI_H
 #define L2_CLI_H
@@ -9,30 +9,58 @@
 #include "common/opt.h"
 
 struct l2_cli;
+struct l2_backend;
+
+/* Sets of shared option rows. Every program has --help, --version, --quiet, --verbose, --progress,
+ * --config and --print-config. */
+enum l2_rows {
+    L2_ROWS_OUTPUT = 1,   /* -o, --force */
+    L2_ROWS_STREAM = 2,   /* writes a stream: --level, --no-history */
+    L2_ROWS_RECORDS = 4,  /* reads streams: --max-record */
+    L2_ROWS_PARTIAL = 8,  /* --partial */
+    L2_ROWS_ID = 16,      /* --id-prefix */
+    L2_ROWS_THREADS = 32, /* -j */
+    L2_ROWS_MODEL = 64    /* -m, -z, --backend, --kv-memory, --batch, --overlong, into cli->model */
+};
+/* A filter from stream to stream. */
+#define L2_ROWS_FILTER (L2_ROWS_OUTPUT | L2_ROWS_STREAM | L2_ROWS_RECORDS)
 
 /* A program, or a subcommand of one. */
 struct l2_program {
-    const char *name;              /* "l2-score" */
-    const char *const *usage;      /* lines after the name, NULL-terminated: "[OPTION]... [FILE]..." */
-    const char *summary;           /* one sentence for --help */
-    const struct l2_opt *options;  /* its own table, ended by a NULL name; NULL where all is in subcommands */
-    const struct l2_subcommand *subcommands; /* or NULL */
-    bool loads_model; /* --version adds the kernels line */
+    const char *name;         /* "l2-score" */
+    const char *const *usage; /* lines after the name, NULL-terminated: "[OPTION]... [FILE]..." */
+    const char *summary;      /* one sentence for --help */
+    const struct l2_opt *options; /* its own table; NULL: none, or all is in subcommands */
+    unsigned rows;                /* of enum l2_rows */
+    const struct l2_subcommand *subcommands;  /* or NULL; ended by a NULL name */
+    const struct l2_backend *const *backends; /* l2_model_backends where it loads a model: --version
+                                                 describes them */
     /* Does the work; 0, 1 or 2. Errors have been reported with l2_cli_error. */
     int (*run)(struct l2_cli *cli);
 };
 
 struct l2_subcommand {
-    const char *name; /* NULL ends the list */
-    const char *usage;
+    const char *name;  /* NULL ends the list */
+    const char *usage; /* after the names */
     const char *summary;
     const struct l2_opt *options;
+    unsigned rows;
     int (*run)(struct l2_cli *cli);
 };
 
 enum l2_verbosity { L2_QUIET = 0, L2_NORMAL = 1, L2_VERBOSE = 2 };
 
-/* Settings of the common rows, filled before run() is called. */
+/* Targets of L2_ROWS_MODEL. */
+struct l2_model_settings {
+    const char *model;
+    const char *vocab;
+    int backend;       /* index into l2_model_backends */
+    uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
+    int64_t batch;     /* rows of one forward pass at most */
+    int overlong;      /* enum l2_overlong */
+};
+
+/* Settings of the shared rows, filled before run() is called. */
 struct l2_cli {
     const struct l2_program *program;
     const struct l2_subcommand *subcommand; /* or NULL */
@@ -47,18 +75,23 @@ struct l2_cli {
     int64_t threads; /* -j, never 0 here */
     int64_t level;   /* zstd level, or INT64_MIN for the default of the kind of output */
     bool partial;
-    uint64_t max_record;
+    uint64_t max_record; /* bytes; 0: the stream's default */
     const char *id_prefix;
+    struct l2_model_settings model;
     int status;     /* the largest status so far */
+    bool broken;    /* the reader of our output went away: nothing more is said */
     json_t *report; /* the summary line, an object that programs add to; owned */
+    struct l2_progress *progress_state; /* owned; NULL until something was drawn */
 };
 
-/* main() of every program: parses, handles --help, --version, --config and --print-config, ignores SIGPIPE, calls
- * run, prints the summary line, closes stdout and checks it. Returns the exit status. */
+/* main() of every program: parses, handles --help, --version, --config and --print-config, ignores
+ * SIGPIPE, calls run, prints the summary line, closes stdout and checks it. Returns the exit
+ * status. */
 int l2_cli_main(const struct l2_program *program, int argc, char **argv);
 
-/* Prints "l2-score: file: byte 12: text" once; a broken pipe (EPIPE) is silent. Returns 1 (and remembers
- * it), or 0 for EPIPE. */
+/* Prints "l2-score: file: byte 12: text" and returns 1; a broken pipe (EPIPE) is silent and returns
+ * 0; L2_ARGUMENT that names no file is wrong usage, as l2_cli_usage has it. cli->status remembers.
+ */
 int l2_cli_error(struct l2_cli *cli, const struct l2_err *err);
 /* "l2-score: text" and "Try 'l2-score --help' for more information."; returns 2. */
 int l2_cli_usage(struct l2_cli *cli, const char *fmt, ...) L2_PRINTF(2, 3);
@@ -67,24 +100,35 @@ void l2_cli_note(struct l2_cli *cli, const char *fmt, ...) L2_PRINTF(2, 3);
 /* With -v only. */
 void l2_cli_verbose(struct l2_cli *cli, const char *fmt, ...) L2_PRINTF(2, 3);
 
-/* Opens -o FILE (refused where it exists, without --force) or stdout (refused when binary and a
- * terminal). *name is for messages. */
+/* Opens -o FILE (a regular file that exists is refused without --force, and emptied with it) or
+ * stdout. binary output to a terminal is refused. *name is for messages. */
 int l2_cli_open_output(struct l2_cli *cli, bool binary, int *fd, const char **name,
                        struct l2_err *err) L2_MUST_CHECK;
+/* The same for a path of the program's own making (l2-cat --split). */
+int l2_cli_create(struct l2_cli *cli, const char *path, bool binary, int *fd,
+                  struct l2_err *err) L2_MUST_CHECK;
 /* Opens an operand for reading; "-" is stdin. */
 int l2_cli_open_input(struct l2_cli *cli, const char *path, int *fd, const char **name,
                       struct l2_err *err) L2_MUST_CHECK;
+/* L2_ARGUMENT where fd is a terminal: what to type there is not known to anybody. */
+int l2_cli_refuse_terminal(int fd, struct l2_err *err) L2_MUST_CHECK;
+/* L2_ARGUMENT where in and out are one regular file that is not empty. */
+int l2_cli_refuse_same_file(int in, const char *in_name, int out, struct l2_err *err) L2_MUST_CHECK;
 /* Closes what the two above opened, checking output; stdin and stdout stay. */
-int l2_cli_close_output(struct l2_cli *cli, int fd, const char *name, struct l2_err *err)
-    L2_MUST_CHECK;
+int l2_cli_close_output(struct l2_cli *cli, int fd, const char *name,
+                        struct l2_err *err) L2_MUST_CHECK;
 void l2_cli_close_input(int fd);
 /* Writes all of data to fd, retrying short writes. */
-int l2_cli_write(int fd, const char *name, const void *data, size_t n, struct l2_err *err)
-    L2_MUST_CHECK;
+int l2_cli_write(int fd, const char *name, const void *data, size_t n,
+                 struct l2_err *err) L2_MUST_CHECK;
 
-/* Progress on stderr: done of total (0: unknown) in unit, with rate and ETA; redrawn at most 5 times a second, only with
- * --progress. */
+/* Progress on stderr, only with --progress: done of total (0: unknown) in unit, with rate and time
+ * left; redrawn at most 5 times a second. */
 void l2_cli_progress(struct l2_cli *cli, uint64_t done, uint64_t total, const char *unit);
+/* The same where the share that is done (0 to 1; below 0: unknown) is known in other terms than
+ * unit. */
+void l2_cli_progress_share(struct l2_cli *cli, double share, uint64_t done, const char *unit);
+/* Draws the last state and ends the line; nothing where nothing was drawn. */
 void l2_cli_progress_done(struct l2_cli *cli);
 
 #endif

@@ -1,4 +1,4 @@
-/* The options and start-up that programs which load a model share. */
+/* The start-up that programs which load a model share; their options are L2_ROWS_MODEL. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_MODELOPT_H
 #define L2_MODELOPT_H
@@ -8,15 +8,8 @@
 #include "stream/stream.h"
 #include "text/vocab.h"
 
-/* Targets of the shared rows: -m, -z, --backend, --kv-memory, --batch, --overlong. */
-struct l2_model_settings {
-    const char *model;
-    const char *vocab;
-    int backend;
-    uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
-    int64_t batch;     /* rows of one forward pass at most */
-    int overlong;      /* enum l2_overlong */
-};
+/* native, blas, NULL. Using it links OpenBLAS. */
+extern const struct l2_backend *const l2_model_backends[];
 
 /* Everything a model program holds; owned parts are released together. */
 struct l2_loaded {
@@ -32,8 +25,8 @@ int l2_load(struct l2_loaded *out, struct l2_cli *cli, const struct l2_model_set
             uint32_t max_outputs, uint32_t n_layers, struct l2_err *err) L2_MUST_CHECK;
 void l2_unload(struct l2_loaded *l);
 
-/* Checks a stream's vocabulary against the model: by hash where the model has a vocabulary, else by size
- * (ids < rows), which the summary then says ("vocabulary": "size only"). */
+/* Checks a stream's vocabulary against the model: by hash where the model has a vocabulary, else by
+ * size (ids < rows), which the summary then says ("vocabulary": "size only"). */
 int l2_check_vocab(struct l2_cli *cli, const struct l2_loaded *l, const struct l2_header *h,
                    struct l2_err *err) L2_MUST_CHECK;
 
