@@ -47,9 +47,13 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/engine.h \
 	%D%/nn/kv.h
 libcore_libl2_a_SOURCES += \
+	%D%/sample/embed.c \
 	%D%/sample/embed.h \
+	%D%/sample/feed.c \
+	%D%/sample/feed.h \
 	%D%/sample/generate.h \
 	%D%/sample/sampler.h \
+	%D%/sample/score.c \
 	%D%/sample/score.h \
 	%D%/sample/stop.h \
 	%D%/sample/worker.h

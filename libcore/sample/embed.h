@@ -1,4 +1,5 @@
-/* Pooled hidden states of completions with their prompt (or of the prompt, where there are none). */
+/* Pooled hidden states of completions with their prompt (or of the prompt, where there are none).
+ */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_EMBED_H
 #define L2_EMBED_H

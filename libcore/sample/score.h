@@ -1,5 +1,5 @@
-/* Scores of completions: a reward model's, or log-probabilities under a policy. The prompt is computed
- * once for all of a record's completions. */
+/* Scores of completions: a reward model's, or log-probabilities under a policy. The prompt is
+ * computed once for all of a record's completions. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_SCORE_H
 #define L2_SCORE_H

@@ -104,7 +104,11 @@ struct l2_record {
     bool has_meta;
     struct l2_fields meta;
     struct l2_f32s embedding; /* of the prompt, where there are no completions */
+    size_t embedding_rows;    /* as in a completion */
     struct l2_fields other;
+    /* of l2_record_add_completion: the array that it made, and what that has room for */
+    struct l2_completion *grown;
+    size_t n_grown;
 };
 
 void l2_record_init(struct l2_record *r);
@@ -117,7 +121,8 @@ void l2_record_reset(struct l2_record *r);
 struct l2_completion *l2_record_add_completion(struct l2_record *r, struct l2_err *err)
     L2_MUST_CHECK;
 
-/* Sets scores[name] = value, replacing one of that name. name is copied. */
+/* Sets scores[name] = value, replacing one of that name. name is copied. A value that is not finite is
+ * L2_ARGUMENT. */
 int l2_record_set_score(struct l2_record *r, struct l2_completion *c, const char *name, double value,
                         struct l2_err *err) L2_MUST_CHECK;
 

@@ -1,0 +1,267 @@
+/* Scores of completions: a reward model's, or log-probabilities under a policy. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "sample/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "kern/ops.h"
+#include "sample/feed.h"
+
+#define LN2 0.69314718055994530942
+
+struct scorer {
+    struct l2_score_opts opts;
+    const struct l2_hparams *hp;
+    struct l2_worker_faults *faults;
+};
+
+/* What is known of one completion so far. */
+struct partial {
+    double reward;
+    float *logprobs; /* one a token that counts */
+    bool non_finite;
+};
+
+static struct partial *partial_of(const struct l2_feed_item *item, size_t completion)
+{
+    return (struct partial *)item->scratch + completion;
+}
+
+static int begin(void *arg, struct l2_feed_item *item, struct l2_err *err)
+{
+    const struct scorer *s = arg;
+    struct l2_record *rec = item->rec;
+    struct partial *p = l2_arena_alloc(&rec->arena, rec->n_completions, sizeof *p, err);
+    if (!p)
+        return L2_MEMORY;
+    item->scratch = p;
+    for (size_t c = 0; c < rec->n_completions; c++) {
+        p[c] = (struct partial){.reward = NAN};
+        if (s->opts.kind != L2_SCORE_LOGPROB)
+            continue;
+        p[c].logprobs =
+            l2_arena_alloc(&rec->arena, rec->completions[c].tokens.n, sizeof *p[c].logprobs, err);
+        if (!p[c].logprobs)
+            return L2_MEMORY;
+    }
+    return L2_OK;
+}
+
+/* ---- rewards: the label score at the last token ---- */
+
+static uint32_t reward_rows(const void *arg, const struct l2_feed_item *item, size_t completion,
+                            uint32_t n)
+{
+    (void)arg;
+    (void)item;
+    (void)completion;
+    return n;
+}
+
+static bool has_empty_completion(const struct l2_record *rec)
+{
+    for (size_t c = 0; c < rec->n_completions; c++)
+        if (rec->completions[c].tokens.n == 0)
+            return true;
+    return false;
+}
+
+/* An empty completion, or one that truncation left nothing of, is scored at the prompt's last
+ * token. */
+static bool reward_wants(const void *arg, const struct l2_feed_item *item, size_t completion,
+                         uint32_t position, uint32_t n_rows)
+{
+    const struct scorer *s = arg;
+    if (position + 1 < n_rows)
+        return false;
+    return completion != L2_FEED_PROMPT || has_empty_completion(item->rec) ||
+           item->n_prompt == s->hp->context;
+}
+
+static int reward_output(void *arg, struct l2_feed_item *item, size_t completion, uint32_t position,
+                         const float *values, uint32_t width, struct l2_err *err)
+{
+    (void)arg;
+    (void)position;
+    (void)width;
+    (void)err;
+    if (completion != L2_FEED_PROMPT) {
+        partial_of(item, completion)->reward = values[0];
+        return L2_OK;
+    }
+    for (size_t c = 0; c < item->rec->n_completions; c++)
+        partial_of(item, c)->reward = values[0];
+    return L2_OK;
+}
+
+static void count_eos(struct scorer *s, const struct l2_completion *c)
+{
+    bool ends = false;
+    if (s->hp->reward_eos == L2_EOS_UNKNOWN)
+        return;
+    for (uint32_t i = 0; i < s->hp->n_eos && c->tokens.n > 0; i++)
+        ends = ends || c->tokens.v[c->tokens.n - 1] == s->hp->eos[i];
+    if (ends != (s->hp->reward_eos == L2_EOS_PRESENT))
+        s->faults->eos_mismatches++;
+}
+
+static int reward_finish(void *arg, struct l2_feed_item *item, size_t completion, uint32_t n,
+                         struct l2_err *err)
+{
+    struct scorer *s = arg;
+    (void)n;
+    if (completion == L2_FEED_PROMPT)
+        return L2_OK; /* nothing to score */
+    double reward = partial_of(item, completion)->reward;
+    if (!isfinite(reward))
+        return l2_err_set(err, L2_CORRUPT, "completion %zu: the score is not finite: got %g",
+                          completion, reward);
+    struct l2_completion *c = &item->rec->completions[completion];
+    count_eos(s, c);
+    return l2_record_set_score(item->rec, c, s->opts.name, reward, err);
+}
+
+/* ---- log-probabilities ---- */
+
+/* The last token's own output is of no use. */
+static uint32_t logprob_rows(const void *arg, const struct l2_feed_item *item, size_t completion,
+                             uint32_t n)
+{
+    (void)arg;
+    (void)item;
+    return completion == L2_FEED_PROMPT || n == 0 ? n : n - 1;
+}
+
+static bool logprob_wants(const void *arg, const struct l2_feed_item *item, size_t completion,
+                          uint32_t position, uint32_t n_rows)
+{
+    (void)arg;
+    if (completion != L2_FEED_PROMPT)
+        return true;
+    return position + 1 == n_rows && item->rec->n_completions > 0;
+}
+
+/* Token number position of a completion from the logits before it. */
+static void put_logprob(struct l2_feed_item *item, size_t completion, uint32_t position,
+                        const float *logits, double lse)
+{
+    struct partial *p = partial_of(item, completion);
+    uint32_t token = item->rec->completions[completion].tokens.v[position];
+    p->logprobs[position] = (float)((double)logits[token] - lse);
+}
+
+static int logprob_output(void *arg, struct l2_feed_item *item, size_t completion,
+                          uint32_t position, const float *values, uint32_t width,
+                          struct l2_err *err)
+{
+    float max;
+    double lse;
+    (void)arg;
+    (void)err;
+    bool finite = l2_logsumexp(values, width, &max, &lse);
+    if (completion != L2_FEED_PROMPT) {
+        partial_of(item, completion)->non_finite |= !finite;
+        if (finite)
+            put_logprob(item, completion, position + 1, values, lse);
+        return L2_OK;
+    }
+    for (size_t c = 0; c < item->rec->n_completions; c++) {
+        if (item->rec->completions[c].tokens.n == 0)
+            continue;
+        partial_of(item, c)->non_finite |= !finite;
+        if (finite)
+            put_logprob(item, c, 0, values, lse);
+    }
+    return L2_OK;
+}
+
+/* Bytes that n tokens decode to. */
+static size_t n_bytes(const struct l2_vocab *v, const uint32_t *tokens, uint32_t n)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t len;
+        (void)l2_vocab_bytes(v, tokens[i], &len);
+        sum += len;
+    }
+    return sum;
+}
+
+static int in_unit(const struct scorer *s, const struct l2_completion *c, double sum, uint32_t n,
+                   double *out, struct l2_err *err)
+{
+    *out = sum;
+    if (s->opts.unit == L2_LOGPROB_SUM)
+        return L2_OK;
+    size_t per = s->opts.unit == L2_LOGPROB_MEAN ? n : n_bytes(s->opts.vocab, c->tokens.v, n);
+    if (per == 0)
+        return l2_err_set(err, L2_CORRUPT, "a completion without %s has no score in this unit",
+                          s->opts.unit == L2_LOGPROB_MEAN ? "tokens" : "bytes");
+    *out = s->opts.unit == L2_LOGPROB_MEAN ? sum / (double)per : -sum / LN2 / (double)per;
+    return L2_OK;
+}
+
+static int logprob_finish(void *arg, struct l2_feed_item *item, size_t completion, uint32_t n,
+                          struct l2_err *err)
+{
+    struct scorer *s = arg;
+    double sum = 0, score;
+    if (completion == L2_FEED_PROMPT)
+        return L2_OK;
+    struct l2_completion *c = &item->rec->completions[completion];
+    struct partial *p = partial_of(item, completion);
+    if (n > 0 && item->n_prompt == 0)
+        return l2_err_set(
+            err, L2_CORRUPT,
+            "completion %zu: nothing to condition its first token on: the prompt is empty",
+            completion);
+    if (p->non_finite)
+        return l2_err_set(err, L2_CORRUPT, "completion %zu: a logit is not finite", completion);
+    for (uint32_t i = 0; i < n; i++)
+        sum += p->logprobs[i];
+    int r = in_unit(s, c, sum, n, &score, err);
+    if (r != L2_OK)
+        return r;
+    if (s->opts.per_token && n == c->tokens.n)
+        c->series[L2_LOGPROBS] = (struct l2_f32s){p->logprobs, n};
+    return l2_record_set_score(item->rec, c, s->opts.name, score, err);
+}
+
+int l2_scorer_new(struct l2_worker **out, struct l2_engine *e, const struct l2_score_opts *opts,
+                  struct l2_err *err)
+{
+    const struct l2_hparams *hp = l2_engine_hparams(e);
+    bool reward = opts->kind == L2_SCORE_REWARD;
+    *out = NULL;
+    if (reward && (hp->head != L2_HEAD_LABELS || hp->n_labels != 1))
+        return l2_err_set(err, L2_ARGUMENT,
+                          "not a reward model: want a score head with one label, got %s",
+                          hp->head == L2_HEAD_LABELS ? "several labels" : "a vocabulary head");
+    if (!reward && hp->head != L2_HEAD_VOCAB)
+        return l2_err_set(err, L2_ARGUMENT,
+                          "log-probabilities want a vocabulary head, got a score head");
+    if (!reward && opts->unit == L2_LOGPROB_BITS_PER_BYTE && !opts->vocab)
+        return l2_err_set(err, L2_ARGUMENT, "bits per byte want a vocabulary");
+    struct scorer *s = calloc(1, sizeof *s);
+    if (!s)
+        return l2_err_memory(err, sizeof *s);
+    s->opts = *opts;
+    s->hp = hp;
+    struct l2_feed_visitor v = {
+        .output = L2_OUT_HEAD,
+        .arg = s,
+        .begin = begin,
+        .n_rows = reward ? reward_rows : logprob_rows,
+        .wants = reward ? reward_wants : logprob_wants,
+        .output_row = reward ? reward_output : logprob_output,
+        .finish = reward ? reward_finish : logprob_finish,
+        .free = free,
+    };
+    int r = l2_feed_new(out, e, &v, opts->overlong, err);
+    if (r == L2_OK)
+        s->faults = l2_feed_faults(*out);
+    return r;
+}
