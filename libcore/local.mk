@@ -36,8 +36,26 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/template.h \
 	%D%/text/vocab.h
 libcore_libl2_a_SOURCES += \
+	%D%/model/hf.h \
+	%D%/model/hf_config.c \
+	%D%/model/hf_config.h \
+	%D%/model/hf_read.c \
+	%D%/model/hf_write.c \
+	%D%/model/hparams.c \
 	%D%/model/hparams.h \
+	%D%/model/jsonfile.c \
+	%D%/model/jsonfile.h \
+	%D%/model/llama2c.c \
+	%D%/model/llama2c.h \
+	%D%/model/model.c \
 	%D%/model/model.h \
+	%D%/model/newdir.c \
+	%D%/model/newdir.h \
+	%D%/model/preset.c \
+	%D%/model/preset.h \
+	%D%/model/safetensors.c \
+	%D%/model/safetensors.h \
+	%D%/model/tensors.c \
 	%D%/model/tensors.h
 libcore_libl2_a_SOURCES += \
 	%D%/kern/backend.h \
@@ -52,8 +70,17 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/feed.c \
 	%D%/sample/feed.h \
 	%D%/sample/generate.h \
+	%D%/sample/growing.c \
+	%D%/sample/growing.h \
+	%D%/sample/sampler.c \
 	%D%/sample/sampler.h \
 	%D%/sample/score.c \
 	%D%/sample/score.h \
+	%D%/sample/stop.c \
 	%D%/sample/stop.h \
 	%D%/sample/worker.h
+libcore_libl2_a_SOURCES += \
+	%D%/rlhf/gather.c \
+	%D%/rlhf/gather.h \
+	%D%/rlhf/select.c \
+	%D%/rlhf/select.h
