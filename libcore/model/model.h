@@ -23,18 +23,27 @@ void l2_model_close(struct l2_model *m);
 const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role,
                                         uint32_t layer);
 
-/* Writing a Hugging Face directory: tensors come row by row from a callback, so that nothing is held
- * in memory. */
+/* Writing a Hugging Face directory: tensors come row by row from a callback, so that nothing is
+ * held in memory. */
 struct l2_model_source {
     /* Fills out[0..n_rows*cols) with rows [row, row + n_rows) of the tensor, Hugging Face order. */
     int (*rows)(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uint32_t n_rows,
                 float *out, struct l2_err *err);
     void *arg;
 };
-/* Creates dir (which must not exist), with shards of at most shard_bytes (0: one file), via temporary
- * names and rename. vocab_path (may be NULL) is copied in. */
-int l2_model_write(const char *dir, const struct l2_hparams *hp, enum l2_dtype dtype,
-                   uint64_t shard_bytes, const struct l2_model_source *source,
-                   const char *vocab_path, struct l2_err *err) L2_MUST_CHECK;
+
+struct l2_model_write_opts {
+    enum l2_dtype dtype;  /* of all tensors; a finite value that becomes infinite is L2_ARGUMENT */
+    uint64_t shard_bytes; /* of tensors in one file at most; 0: one file */
+    const char *vocab_path; /* copied in: a vocabulary file, or a directory that has one; or NULL */
+    bool replace; /* an existing model directory is replaced, once the new one is whole on disk */
+};
+
+/* Creates dir, which must not exist (or, with replace, must be a model directory without
+ * subdirectories). Files are written and synced under a temporary name beside it, then renamed; on
+ * failure nothing is left. */
+int l2_model_write(const char *dir, const struct l2_hparams *hp,
+                   const struct l2_model_source *source, const struct l2_model_write_opts *opts,
+                   struct l2_err *err) L2_MUST_CHECK;
 
 #endif

@@ -25,7 +25,7 @@ enum l2_role {
 /* Matrices are (rows, cols) row-major with y = W x; norms have rows 1 and one dimension on disk. */
 struct l2_role_info {
     bool per_layer;
-    bool decayed;          /* weight decay applies: two dimensions */
+    bool decayed;                 /* weight decay applies: two dimensions */
     const char *hf, *meta, *gguf; /* names; per layer with %u for the layer */
 };
 extern const struct l2_role_info l2_roles[L2_N_ROLES];
@@ -52,12 +52,15 @@ struct l2_tensor {
     enum l2_dtype dtype;
     uint32_t rows, cols;
     const uint8_t *data; /* rows * cols values, row-major, little-endian; borrowed */
-    bool interleaved;    /* rows of Q and K pair (2i, 2i+1) for RoPE, as Meta and llama2.c have them;
-                            else (i, i + head_dim/2), as Hugging Face does */
+    bool interleaved; /* rows of Q and K pair (2i, 2i+1) for RoPE, as Meta and llama2.c have them;
+                         else (i, i + head_dim/2), as Hugging Face does */
 };
 
-/* Row number row of t in Hugging Face order, converted, into out[0..cols). head_dim is used where the
- * rows are interleaved. */
+/* Where row number row of t in Hugging Face order lies. head_dim is used where the rows are
+ * interleaved. */
+const uint8_t *l2_tensor_row_bytes(const struct l2_tensor *t, uint32_t head_dim, uint32_t row);
+
+/* Row number row of t in Hugging Face order, converted, into out[0..cols). */
 void l2_tensor_row(const struct l2_tensor *t, uint32_t head_dim, uint32_t row, float *out);
 
 #endif

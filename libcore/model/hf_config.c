@@ -1,0 +1,382 @@
+/* The config.json of a Hugging Face directory, as transformers' LlamaConfig defines its keys and
+ * their defaults. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "model/hf_config.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "model/hf.h"
+#include "model/jsonfile.h"
+#include "util/num.h"
+
+#define MAX_CONFIG ((size_t)16 << 20)
+
+/* Keys that change what the model computes, with the one value that means "not used". */
+struct inert {
+    const char *key;
+    enum { FALSE, ONE, NOTHING } value;
+};
+static const struct inert inert_keys[] = {
+    {"attention_bias", FALSE},
+    {"mlp_bias", FALSE},
+    {"qkv_bias", FALSE},
+    {"bias", FALSE},
+    {"is_encoder_decoder", FALSE},
+    {"add_cross_attention", FALSE},
+    {"use_bidirectional_attention", FALSE},
+    {"use_qk_norm", FALSE},
+    {"partial_rotary_factor", ONE},
+    {"logit_scale", ONE},
+    {"quantization_config", NOTHING},
+    {"compression_config", NOTHING},
+    {"attn_logit_softcapping", NOTHING},
+    {"final_logit_softcapping", NOTHING},
+    {"num_local_experts", NOTHING},
+    {"num_experts", NOTHING},
+};
+
+static bool is_inert(const json_t *v, const struct inert *k)
+{
+    if (!v || json_is_null(v))
+        return true;
+    if (k->value == FALSE)
+        return json_is_false(v);
+    return k->value == ONE && json_is_number(v) && json_number_value(v) == 1.0;
+}
+
+static int unsupported_key(const char *key, const json_t *value, const char *file,
+                           struct l2_err *err)
+{
+    char text[128] = "";
+    size_t n = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (n > sizeof text - 1)
+        n = 0; /* too long to show; then text may hold a part of it */
+    text[n] = '\0';
+    return l2_err_at(err, L2_UNSUPPORTED, file, -1, "%s%s%s is not supported", key, n ? " " : "",
+                     text);
+}
+
+static int check_inert(const json_t *j, const char *file, struct l2_err *err)
+{
+    for (size_t i = 0; i < sizeof inert_keys / sizeof inert_keys[0]; i++) {
+        const json_t *v = json_object_get(j, inert_keys[i].key);
+        if (!is_inert(v, &inert_keys[i]))
+            return unsupported_key(inert_keys[i].key, v, file, err);
+    }
+    const char *act = json_string_value(json_object_get(j, "hidden_act"));
+    if (json_object_get(j, "hidden_act") && (!act || strcmp(act, "silu") != 0))
+        return unsupported_key("hidden_act", json_object_get(j, "hidden_act"), file, err);
+    return L2_OK;
+}
+
+/* rope_scaling, and rope_parameters where newer versions put rope_theta: the plain kind only. */
+static int check_rope(const json_t *j, const char *key, const char *file, double *theta,
+                      struct l2_err *err)
+{
+    static const char *const type_keys[] = {"rope_type", "type"};
+    const json_t *v = json_object_get(j, key);
+    if (!v || json_is_null(v))
+        return L2_OK;
+    if (!json_is_object(v))
+        return unsupported_key(key, v, file, err);
+    bool plain = strcmp(key, "rope_parameters") == 0;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *type = json_object_get(v, type_keys[i]);
+        if (!type)
+            continue;
+        plain = json_is_string(type) && strcmp(json_string_value(type), "default") == 0;
+        if (!plain)
+            break;
+    }
+    const struct inert partial = {"partial_rotary_factor", ONE};
+    if (!plain || !is_inert(json_object_get(v, partial.key), &partial))
+        return unsupported_key(key, v, file, err);
+    return l2_jsonfile_real(v, "rope_theta", file, theta, err);
+}
+
+static int read_architecture(const json_t *j, const char *file, struct l2_hparams *hp,
+                             struct l2_err *err)
+{
+    const json_t *list = json_object_get(j, "architectures");
+    const char *name = json_string_value(json_array_get(list, 0));
+    if (json_array_size(list) != 1 || !name)
+        return l2_err_at(err, L2_FORMAT, file, -1,
+                         "architectures does not name one model class: not the configuration of a "
+                         "language model");
+    if (strcmp(name, "LlamaForCausalLM") == 0)
+        hp->head = L2_HEAD_VOCAB;
+    else if (strcmp(name, "LlamaForSequenceClassification") == 0)
+        hp->head = L2_HEAD_LABELS;
+    else
+        return l2_err_at(err, L2_UNSUPPORTED, file, -1,
+                         "architecture %.80s is not supported: want LlamaForCausalLM or "
+                         "LlamaForSequenceClassification",
+                         name);
+    const json_t *type = json_object_get(j, "model_type");
+    if (type && !(json_is_string(type) && strcmp(json_string_value(type), "llama") == 0))
+        return unsupported_key("model_type", type, file, err);
+    return L2_OK;
+}
+
+static bool is_absent(const json_t *j, const char *key)
+{
+    const json_t *v = json_object_get(j, key);
+    return !v || json_is_null(v);
+}
+
+static int read_sizes(const json_t *j, const char *file, struct l2_hparams *hp, struct l2_err *err)
+{
+    const struct {
+        const char *key;
+        uint32_t *out;
+        bool required;
+    } keys[] = {
+        {"hidden_size", &hp->dim, true},
+        {"intermediate_size", &hp->hidden, true},
+        {"num_hidden_layers", &hp->n_layers, true},
+        {"num_attention_heads", &hp->n_heads, true},
+        {"num_key_value_heads", &hp->n_kv_heads, false},
+        {"head_dim", &hp->head_dim, false},
+        {"vocab_size", &hp->vocab_size, true},
+        {"max_position_embeddings", &hp->context, true},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (keys[i].required && is_absent(j, keys[i].key))
+            return l2_err_at(err, L2_CORRUPT, file, -1, "has no %s", keys[i].key);
+        int r = l2_jsonfile_u32(j, keys[i].key, file, keys[i].out, err);
+        if (r != L2_OK)
+            return r;
+    }
+    if (is_absent(j, "num_key_value_heads"))
+        hp->n_kv_heads = hp->n_heads;
+    if (is_absent(j, "head_dim") && hp->n_heads > 0) {
+        if (hp->dim % hp->n_heads != 0)
+            return l2_err_at(err, L2_CORRUPT, file, -1,
+                             "has no head_dim, and hidden_size %u is not a multiple of %u heads",
+                             (unsigned)hp->dim, (unsigned)hp->n_heads);
+        hp->head_dim = hp->dim / hp->n_heads;
+    }
+    return L2_OK;
+}
+
+/* The number of labels is id2label's length, or num_labels, or transformers' default of two. */
+static int read_labels(const json_t *j, const char *file, struct l2_hparams *hp, struct l2_err *err)
+{
+    const json_t *names = json_object_get(j, "id2label");
+    uint32_t n = 2;
+    if (hp->head != L2_HEAD_LABELS)
+        return L2_OK;
+    if (json_is_object(names))
+        n = (uint32_t)json_object_size(names);
+    hp->n_labels = n;
+    int r = l2_jsonfile_u32(j, "num_labels", file, &hp->n_labels, err);
+    if (r != L2_OK)
+        return r;
+    if (json_is_object(names) && hp->n_labels != n)
+        return l2_err_at(err, L2_CORRUPT, file, -1, "num_labels is %u, but id2label has %u",
+                         (unsigned)hp->n_labels, (unsigned)n);
+    return L2_OK;
+}
+
+/* An id or a list of ids. Absent: left alone; null: none. */
+static int read_eos(const json_t *j, const char *file, struct l2_hparams *hp, struct l2_err *err)
+{
+    const json_t *v = json_object_get(j, "eos_token_id");
+    if (!v)
+        return L2_OK;
+    size_t n = json_is_array(v) ? json_array_size(v) : json_is_null(v) ? 0 : 1;
+    if (n > L2_MAX_EOS)
+        return l2_err_at(err, L2_LIMIT, file, -1, "eos_token_id has %zu ids, more than %d", n,
+                         L2_MAX_EOS);
+    hp->n_eos = 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_is_array(v) ? json_array_get(v, i) : v;
+        json_int_t value = json_integer_value(id);
+        if (!json_is_integer(id) || value < 0 || value >= (json_int_t)L2_NO_TOKEN)
+            return l2_err_at(err, L2_CORRUPT, file, -1, "eos_token_id is not a token id");
+        hp->eos[hp->n_eos++] = (uint32_t)value;
+    }
+    return L2_OK;
+}
+
+static int read_config(const json_t *j, const char *file, struct l2_hparams *hp, struct l2_err *err)
+{
+    double eps = 1e-6;
+    bool present = false;
+    *hp = (struct l2_hparams){.rope_theta = 10000.0, .bos = 1, .eos = {2}, .n_eos = 1};
+    int r = read_architecture(j, file, hp, err);
+    if (r == L2_OK)
+        r = check_inert(j, file, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_real(j, "rope_theta", file, &hp->rope_theta, err);
+    if (r == L2_OK)
+        r = check_rope(j, "rope_scaling", file, &hp->rope_theta, err);
+    if (r == L2_OK)
+        r = check_rope(j, "rope_parameters", file, &hp->rope_theta, err);
+    if (r == L2_OK)
+        r = read_sizes(j, file, hp, err);
+    if (r == L2_OK)
+        r = read_labels(j, file, hp, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_real(j, "rms_norm_eps", file, &eps, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_bool(j, "tie_word_embeddings", file, &hp->tied, err);
+    if (r == L2_OK)
+        r = read_eos(j, file, hp, err);
+    if (r == L2_OK && json_is_null(json_object_get(j, "bos_token_id")))
+        hp->bos = L2_NO_TOKEN;
+    if (r == L2_OK)
+        r = l2_jsonfile_u32(j, "bos_token_id", file, &hp->bos, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_bool(j, "l2_reward_eos", file, &present, err);
+    if (r != L2_OK)
+        return r;
+    hp->norm_eps = (float)eps;
+    if (json_is_boolean(json_object_get(j, "l2_reward_eos")))
+        hp->reward_eos = present ? L2_EOS_PRESENT : L2_EOS_ABSENT;
+    if (hp->head == L2_HEAD_LABELS)
+        hp->tied = false; /* there is no head to tie */
+    return L2_OK;
+}
+
+static int check_window(const json_t *j, const char *file, const struct l2_hparams *hp,
+                        struct l2_err *err)
+{
+    const json_t *v = json_object_get(j, "sliding_window");
+    if (!v || json_is_null(v) || json_is_false(json_object_get(j, "use_sliding_window")))
+        return L2_OK;
+    if (json_is_integer(v) && json_integer_value(v) >= (json_int_t)hp->context)
+        return L2_OK;
+    return unsupported_key("sliding_window", v, file, err);
+}
+
+/* What transformers' generate() stops at is in a file of its own where that exists. */
+static int read_generation_config(const char *dir, struct l2_hparams *hp, struct l2_err *err)
+{
+    char path[L2_HF_PATH];
+    json_t *j;
+    int r = l2_hf_path(path, dir, "generation_config.json", err);
+    if (r != L2_OK || access(path, F_OK) != 0)
+        return r;
+    r = l2_jsonfile_read(path, MAX_CONFIG, &j, err);
+    if (r == L2_OK && !json_is_null(json_object_get(j, "eos_token_id")))
+        r = read_eos(j, path, hp, err);
+    json_decref(j);
+    return r;
+}
+
+int l2_hf_config_read(const char *dir, struct l2_hparams *hp, struct l2_err *err)
+{
+    char path[L2_HF_PATH];
+    json_t *j = NULL;
+    int r = l2_hf_path(path, dir, "config.json", err);
+    if (r == L2_OK)
+        r = l2_jsonfile_read(path, MAX_CONFIG, &j, err);
+    if (r == L2_OK)
+        r = read_config(j, path, hp, err);
+    if (r == L2_OK)
+        r = read_generation_config(dir, hp, err);
+    if (r == L2_OK)
+        r = l2_hparams_check(hp, path, err);
+    if (r == L2_OK)
+        r = check_window(j, path, hp, err);
+    json_decref(j);
+    return r;
+}
+
+/* Writing */
+
+static const char *torch_dtype(enum l2_dtype t)
+{
+    static const char *const names[] = {
+        [L2_F32] = "float32", [L2_F16] = "float16", [L2_BF16] = "bfloat16"};
+    return names[t];
+}
+
+static int write_tokens(struct l2_buf *out, const struct l2_hparams *hp, struct l2_err *err)
+{
+    int r = hp->bos == L2_NO_TOKEN
+                ? l2_buf_append_str(out, "  \"bos_token_id\": null,\n", err)
+                : l2_buf_printf(out, err, "  \"bos_token_id\": %u,\n", (unsigned)hp->bos);
+    if (r == L2_OK)
+        r = l2_buf_append_str(out, "  \"eos_token_id\": ", err);
+    if (r == L2_OK && hp->n_eos == 0)
+        r = l2_buf_append_str(out, "null", err);
+    for (uint32_t i = 0; r == L2_OK && i < hp->n_eos; i++)
+        r = l2_buf_printf(out, err, "%s%u%s", hp->n_eos > 1 && i == 0 ? "[" : "",
+                          (unsigned)hp->eos[i],
+                          i + 1 < hp->n_eos ? ", "
+                          : hp->n_eos > 1   ? "]"
+                                            : "");
+    return r == L2_OK ? l2_buf_append_str(out, ",\n", err) : r;
+}
+
+static int write_label_map(struct l2_buf *out, bool by_name, uint32_t n, struct l2_err *err)
+{
+    int r = l2_buf_append_str(out, by_name ? "  \"label2id\": {" : "  \"id2label\": {", err);
+    for (uint32_t i = 0; r == L2_OK && i < n; i++) {
+        const char *comma = i > 0 ? ", " : "";
+        if (by_name)
+            r = l2_buf_printf(out, err, "%s\"LABEL_%u\": %u", comma, (unsigned)i, (unsigned)i);
+        else
+            r = l2_buf_printf(out, err, "%s\"%u\": \"LABEL_%u\"", comma, (unsigned)i, (unsigned)i);
+    }
+    return r == L2_OK ? l2_buf_append_str(out, "},\n", err) : r;
+}
+
+static int write_labels(struct l2_buf *out, const struct l2_hparams *hp, struct l2_err *err)
+{
+    if (hp->head != L2_HEAD_LABELS)
+        return L2_OK;
+    int r = l2_buf_printf(out, err, "  \"num_labels\": %u,\n", (unsigned)hp->n_labels);
+    if (r == L2_OK)
+        r = write_label_map(out, false, hp->n_labels, err);
+    if (r == L2_OK)
+        r = write_label_map(out, true, hp->n_labels, err);
+    return r;
+}
+
+int l2_hf_config_write(struct l2_buf *out, const struct l2_hparams *hp, enum l2_dtype dtype,
+                       struct l2_err *err)
+{
+    char eps[32], theta[32];
+    l2_format_f32(eps, hp->norm_eps);
+    l2_format_f64(theta, hp->rope_theta);
+    int r = l2_buf_printf(
+        out, err,
+        "{\n"
+        "  \"architectures\": [\"%s\"],\n"
+        "  \"model_type\": \"llama\",\n"
+        "  \"hidden_act\": \"silu\",\n"
+        "  \"hidden_size\": %u,\n"
+        "  \"intermediate_size\": %u,\n"
+        "  \"num_hidden_layers\": %u,\n"
+        "  \"num_attention_heads\": %u,\n"
+        "  \"num_key_value_heads\": %u,\n"
+        "  \"head_dim\": %u,\n"
+        "  \"vocab_size\": %u,\n"
+        "  \"max_position_embeddings\": %u,\n"
+        "  \"rms_norm_eps\": %s,\n"
+        "  \"rope_theta\": %s,\n"
+        "  \"rope_scaling\": null,\n"
+        "  \"attention_bias\": false,\n"
+        "  \"mlp_bias\": false,\n"
+        "  \"tie_word_embeddings\": %s,\n",
+        hp->head == L2_HEAD_LABELS ? "LlamaForSequenceClassification" : "LlamaForCausalLM",
+        (unsigned)hp->dim, (unsigned)hp->hidden, (unsigned)hp->n_layers, (unsigned)hp->n_heads,
+        (unsigned)hp->n_kv_heads, (unsigned)hp->head_dim, (unsigned)hp->vocab_size,
+        (unsigned)hp->context, eps, theta, hp->tied ? "true" : "false");
+    if (r == L2_OK)
+        r = write_tokens(out, hp, err);
+    if (r == L2_OK)
+        r = write_labels(out, hp, err);
+    if (r == L2_OK && hp->reward_eos != L2_EOS_UNKNOWN)
+        r = l2_buf_printf(out, err, "  \"l2_reward_eos\": %s,\n",
+                          hp->reward_eos == L2_EOS_PRESENT ? "true" : "false");
+    if (r == L2_OK)
+        r = l2_buf_printf(out, err, "  \"torch_dtype\": \"%s\"\n}\n", torch_dtype(dtype));
+    return r;
+}

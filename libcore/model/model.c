@@ -1,0 +1,56 @@
+/* Opening checkpoints of any kind that is read, and looking tensors up. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "model/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/hf.h"
+#include "model/llama2c.h"
+
+int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
+{
+    struct stat st;
+    *out = NULL;
+    if (stat(path, &st) != 0)
+        return l2_err_sys(err, errno, path, "cannot open model");
+    struct l2_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return l2_err_memory(err, sizeof *m);
+    int r = L2_OK;
+    m->path = strdup(path);
+    if (!m->path)
+        r = l2_err_memory(err, strlen(path) + 1);
+    else if (S_ISDIR(st.st_mode))
+        r = l2_hf_read(m, err);
+    else
+        r = l2_llama2c_read(m, err);
+    if (r != L2_OK)
+        l2_model_close(m);
+    else
+        *out = m;
+    return r;
+}
+
+void l2_model_close(struct l2_model *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->n_maps; i++)
+        l2_map_release(&m->maps[i]);
+    free(m->maps);
+    free(m->tensors);
+    free(m->path);
+    free(m->vocab_path);
+    free(m);
+}
+
+const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role, uint32_t layer)
+{
+    size_t i = l2_tensor_index(&m->hp, role, layer);
+    return i == SIZE_MAX ? NULL : &m->tensors[i];
+}

@@ -1,0 +1,178 @@
+/* The table of tensors, and reading single rows of them. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "model/tensors.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/num.h"
+
+#define LAYER_HF "model.layers.%u."
+
+/* clang-format off */
+const struct l2_role_info l2_roles[L2_N_ROLES] = {
+    [L2_T_EMBED] = {false, true, "model.embed_tokens.weight", "tok_embeddings.weight", "token_embd.weight"},
+    [L2_T_ATTN_NORM] = {true, false, LAYER_HF "input_layernorm.weight", "layers.%u.attention_norm.weight", "blk.%u.attn_norm.weight"},
+    [L2_T_Q] = {true, true, LAYER_HF "self_attn.q_proj.weight", "layers.%u.attention.wq.weight", "blk.%u.attn_q.weight"},
+    [L2_T_K] = {true, true, LAYER_HF "self_attn.k_proj.weight", "layers.%u.attention.wk.weight", "blk.%u.attn_k.weight"},
+    [L2_T_V] = {true, true, LAYER_HF "self_attn.v_proj.weight", "layers.%u.attention.wv.weight", "blk.%u.attn_v.weight"},
+    [L2_T_O] = {true, true, LAYER_HF "self_attn.o_proj.weight", "layers.%u.attention.wo.weight", "blk.%u.attn_output.weight"},
+    [L2_T_FFN_NORM] = {true, false, LAYER_HF "post_attention_layernorm.weight", "layers.%u.ffn_norm.weight", "blk.%u.ffn_norm.weight"},
+    [L2_T_GATE] = {true, true, LAYER_HF "mlp.gate_proj.weight", "layers.%u.feed_forward.w1.weight", "blk.%u.ffn_gate.weight"},
+    [L2_T_UP] = {true, true, LAYER_HF "mlp.up_proj.weight", "layers.%u.feed_forward.w3.weight", "blk.%u.ffn_up.weight"},
+    [L2_T_DOWN] = {true, true, LAYER_HF "mlp.down_proj.weight", "layers.%u.feed_forward.w2.weight", "blk.%u.ffn_down.weight"},
+    [L2_T_NORM] = {false, false, "model.norm.weight", "norm.weight", "output_norm.weight"},
+    [L2_T_HEAD] = {false, true, "lm_head.weight", "output.weight", "output.weight"},
+    [L2_T_SCORE] = {false, true, "score.weight", NULL, "cls.output.weight"},
+};
+/* clang-format on */
+
+#define FIRST_LAYER_ROLE L2_T_ATTN_NORM
+#define LAYER_ROLES      (L2_T_DOWN - L2_T_ATTN_NORM + 1)
+
+bool l2_role_present(const struct l2_hparams *hp, enum l2_role role)
+{
+    if (role == L2_T_HEAD)
+        return hp->head == L2_HEAD_VOCAB && !hp->tied;
+    if (role == L2_T_SCORE)
+        return hp->head == L2_HEAD_LABELS;
+    return true;
+}
+
+void l2_role_shape(const struct l2_hparams *hp, enum l2_role role, uint32_t *rows, uint32_t *cols)
+{
+    uint32_t q = hp->n_heads * hp->head_dim;
+    uint32_t kv = hp->n_kv_heads * hp->head_dim;
+    *rows = 1;
+    *cols = hp->dim;
+    switch (role) {
+    case L2_T_EMBED:
+    case L2_T_HEAD:
+        *rows = hp->vocab_size;
+        break;
+    case L2_T_Q:
+        *rows = q;
+        break;
+    case L2_T_K:
+    case L2_T_V:
+        *rows = kv;
+        break;
+    case L2_T_O:
+        *rows = hp->dim;
+        *cols = q;
+        break;
+    case L2_T_GATE:
+    case L2_T_UP:
+        *rows = hp->hidden;
+        break;
+    case L2_T_DOWN:
+        *rows = hp->dim;
+        *cols = hp->hidden;
+        break;
+    case L2_T_SCORE:
+        *rows = hp->n_labels;
+        break;
+    case L2_T_ATTN_NORM:
+    case L2_T_FFN_NORM:
+    case L2_T_NORM:
+    case L2_N_ROLES:
+        break;
+    }
+}
+
+/* File order: the embedding, the layers one after the other, the last norm, the head. */
+size_t l2_tensor_count(const struct l2_hparams *hp)
+{
+    return 2 + (size_t)hp->n_layers * LAYER_ROLES + l2_role_present(hp, L2_T_HEAD) +
+           l2_role_present(hp, L2_T_SCORE);
+}
+
+void l2_tensor_at(const struct l2_hparams *hp, size_t index, enum l2_role *role, uint32_t *layer)
+{
+    size_t in_layers = (size_t)hp->n_layers * LAYER_ROLES;
+    assert(index < l2_tensor_count(hp));
+    *layer = 0;
+    if (index == 0) {
+        *role = L2_T_EMBED;
+    } else if (index <= in_layers) {
+        *layer = (uint32_t)((index - 1) / LAYER_ROLES);
+        *role = (enum l2_role)(FIRST_LAYER_ROLE + (index - 1) % LAYER_ROLES);
+    } else if (index == in_layers + 1) {
+        *role = L2_T_NORM;
+    } else {
+        *role = hp->head == L2_HEAD_LABELS ? L2_T_SCORE : L2_T_HEAD;
+    }
+}
+
+size_t l2_tensor_index(const struct l2_hparams *hp, enum l2_role role, uint32_t layer)
+{
+    size_t in_layers = (size_t)hp->n_layers * LAYER_ROLES;
+    if (role == L2_T_EMBED)
+        return 0;
+    if (l2_roles[role].per_layer)
+        return layer < hp->n_layers
+                   ? 1 + (size_t)layer * LAYER_ROLES + (size_t)(role - FIRST_LAYER_ROLE)
+                   : SIZE_MAX;
+    if (role == L2_T_NORM)
+        return in_layers + 1;
+    return l2_role_present(hp, role) ? in_layers + 2 : SIZE_MAX;
+}
+
+void l2_tensor_name(enum l2_role role, uint32_t layer, char *out, size_t out_size)
+{
+    const char *pattern = l2_roles[role].hf;
+    const char *mark = strstr(pattern, "%u");
+    if (mark)
+        snprintf(out, out_size, "%.*s%u%s", (int)(mark - pattern), pattern, (unsigned)layer,
+                 mark + 2);
+    else
+        snprintf(out, out_size, "%s", pattern);
+}
+
+size_t l2_dtype_size(enum l2_dtype t)
+{
+    return t == L2_F32 ? 4 : 2;
+}
+
+const char *l2_dtype_name(enum l2_dtype t)
+{
+    static const char *const names[] = {[L2_F32] = "F32", [L2_F16] = "F16", [L2_BF16] = "BF16"};
+    return names[t];
+}
+
+/* Where row `row` of Hugging Face order lies in a matrix with interleaved rows: head h's row j*hd/2
+ * + i (j = 0, 1) is Meta's row 2i + j. */
+static uint32_t interleaved_row(uint32_t head_dim, uint32_t row)
+{
+    uint32_t in_head = row % head_dim, half = head_dim / 2;
+    return row - in_head + 2 * (in_head % half) + in_head / half;
+}
+
+const uint8_t *l2_tensor_row_bytes(const struct l2_tensor *t, uint32_t head_dim, uint32_t row)
+{
+    assert(row < t->rows);
+    if (t->interleaved)
+        row = interleaved_row(head_dim, row);
+    return t->data + (size_t)row * t->cols * l2_dtype_size(t->dtype);
+}
+
+void l2_tensor_row(const struct l2_tensor *t, uint32_t head_dim, uint32_t row, float *out)
+{
+    const uint8_t *p = l2_tensor_row_bytes(t, head_dim, row);
+    switch (t->dtype) {
+    case L2_F32:
+        l2_get_f32le_array(out, p, t->cols);
+        break;
+    case L2_F16:
+        for (uint32_t i = 0; i < t->cols; i++)
+            out[i] = l2_f32_from_f16(l2_get_u16le(p + 2 * (size_t)i));
+        break;
+    case L2_BF16:
+        for (uint32_t i = 0; i < t->cols; i++)
+            out[i] = l2_f32_from_bf16(l2_get_u16le(p + 2 * (size_t)i));
+        break;
+    }
+}
