@@ -1,4 +1,5 @@
-/* Chat templates: dialogues as token ids. Special tokens are put in by id, never parsed out of text. */
+/* Chat templates: dialogues as token ids. Special tokens are put in by id, never parsed out of
+ * text. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_TEMPLATE_H
 #define L2_TEMPLATE_H
@@ -22,18 +23,18 @@ struct l2_turn {
     size_t n_ids;
 };
 
-/* Renders turns[0..n) as a prompt to out, BOS included. Where the last turn is the user's, the prompt is
- * ready for the answer. spans (may be NULL) gets [begin,end) pairs of the assistant turns' ids,
- * relative to the start of out. Roles in an order that the template has no form for are L2_ARGUMENT. */
+/* Renders turns[0..n) as a prompt to out, BOS included. Where the last turn is the user's, the
+ * prompt is ready for the answer. spans (may be NULL) gets [begin,end) pairs of the assistant
+ * turns' ids, relative to the start of out. Roles in an order that the template has no form for are
+ * L2_ARGUMENT. */
 int l2_template_prompt(const struct l2_template *t, struct l2_encoder *e,
                        const struct l2_turn *turns, size_t n, struct l2_ids *out,
                        struct l2_ids *spans, struct l2_err *err) L2_MUST_CHECK;
 
-/* Renders turns as the completion of a prompt (assistant first, then alternating), without the final
- * EOS where with_eos is false. spans as above. */
+/* Renders turns as the completion of a prompt (assistant first, then alternating), without the
+ * final EOS where with_eos is false. spans as above. */
 int l2_template_completion(const struct l2_template *t, struct l2_encoder *e,
-                           const struct l2_turn *turns, size_t n, bool with_eos,
-                           struct l2_ids *out, struct l2_ids *spans, struct l2_err *err)
-    L2_MUST_CHECK;
+                           const struct l2_turn *turns, size_t n, bool with_eos, struct l2_ids *out,
+                           struct l2_ids *spans, struct l2_err *err) L2_MUST_CHECK;
 
 #endif

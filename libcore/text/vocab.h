@@ -39,8 +39,8 @@ const char *l2_vocab_piece(const struct l2_vocab *v, uint32_t id, size_t *len);
 const char *l2_vocab_bytes(const struct l2_vocab *v, uint32_t id, size_t *len);
 
 /* SHA-256 over the pieces; equal for equal vocabularies whatever file they came from. For each id:
- * one byte for its kind (1 normal, user-defined and unused; 2 unknown; 3 control; 6 byte), the length
- * of l2_vocab_bytes as 4 bytes LE, those bytes. */
+ * one byte for its kind (1 normal, user-defined and unused; 2 unknown; 3 control; 6 byte), the
+ * length of l2_vocab_bytes as 4 bytes LE, those bytes. */
 const uint8_t *l2_vocab_hash(const struct l2_vocab *v);
 
 #endif

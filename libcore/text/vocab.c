@@ -1,0 +1,300 @@
+/* Vocabularies: opening, checking, looking up, hashing. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "text/vocab_impl.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "util/num.h"
+#include "util/utf8.h"
+
+/* Offsets of pieces are 32 bits; a vocabulary of a million pieces is 30 MB. */
+#define MAX_FILE ((size_t)1 << 30)
+
+int l2_piece_byte(const char *piece, size_t n)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (n != 6 || memcmp(piece, "<0x", 3) != 0 || piece[5] != '>' || !piece[3] || !piece[4])
+        return -1;
+    const char *high = strchr(digits, piece[3]), *low = strchr(digits, piece[4]);
+    return high && low ? (int)(high - digits) * 16 + (int)(low - digits) : -1;
+}
+
+static int grow(struct l2_vocab *v, struct l2_err *err)
+{
+    size_t bytes;
+    uint32_t cap = v->cap ? v->cap * 2 : 1024;
+    if (!l2_mul_size(cap, sizeof *v->pieces, &bytes))
+        return l2_err_memory(err, SIZE_MAX);
+    struct l2_piece *p = realloc(v->pieces, bytes);
+    if (!p)
+        return l2_err_memory(err, bytes);
+    v->pieces = p;
+    v->cap = cap;
+    return L2_OK;
+}
+
+int l2_vocab_add(struct l2_vocab *v, const char *piece, size_t n, float score,
+                 enum l2_piece_kind kind, const char *file, int64_t offset, struct l2_err *err)
+{
+    size_t bad;
+    if (n == 0)
+        return l2_err_at(err, L2_CORRUPT, file, offset, "piece %u is empty", v->n);
+    if (!l2_utf8_valid(piece, n, &bad))
+        return l2_err_at(err, L2_CORRUPT, file, offset, "piece %u is not UTF-8 at its byte %zu",
+                         v->n, bad);
+    if (!isfinite(score))
+        return l2_err_at(err, L2_CORRUPT, file, offset, "piece %u: score is not finite", v->n);
+    if (v->n == L2_SYM_FROZEN - 1)
+        return l2_err_at(err, L2_LIMIT, file, offset, "more than %u pieces", v->n);
+    if (v->n == v->cap) {
+        int r = grow(v, err);
+        if (r != L2_OK)
+            return r;
+    }
+    struct l2_piece *p = &v->pieces[v->n];
+    *p = (struct l2_piece){
+        .text = (uint32_t)v->text.len, .text_len = (uint32_t)n, .score = score, .kind = kind};
+    int r = l2_buf_append(&v->text, piece, n, err);
+    if (r == L2_OK)
+        v->n++;
+    return r;
+}
+
+/* What a piece decodes to. */
+static int add_bytes(struct l2_vocab *v, struct l2_piece *p, struct l2_err *err)
+{
+    const char *s = (const char *)v->text.data + p->text;
+    int r = L2_OK;
+    p->bytes = (uint32_t)v->bytes.len;
+    switch (p->kind) {
+    case L2_PIECE_UNKNOWN:
+    case L2_PIECE_CONTROL:
+        break;
+    case L2_PIECE_BYTE:
+        r = l2_buf_append_byte(&v->bytes, (uint8_t)l2_piece_byte(s, p->text_len), err);
+        break;
+    default:
+        for (size_t i = 0; i < p->text_len && r == L2_OK;) {
+            if (p->text_len - i >= L2_SPACE_SYMBOL_LEN &&
+                memcmp(s + i, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN) == 0) {
+                r = l2_buf_append_byte(&v->bytes, ' ', err);
+                i += L2_SPACE_SYMBOL_LEN;
+            } else {
+                r = l2_buf_append_byte(&v->bytes, (uint8_t)s[i++], err);
+            }
+        }
+    }
+    p->bytes_len = (uint32_t)(v->bytes.len - p->bytes);
+    return r;
+}
+
+/* Notes a piece's kind: the one unknown piece, the id of each byte. */
+static int note_kind(struct l2_vocab *v, uint32_t id, const char *file, struct l2_err *err)
+{
+    size_t n;
+    const char *s = l2_piece_text(v, id, &n);
+    int byte;
+    switch (v->pieces[id].kind) {
+    case L2_PIECE_UNKNOWN:
+        if (v->unk != L2_NO_ID)
+            return l2_err_at(err, L2_CORRUPT, file, -1,
+                             "want one unknown piece, got two: %u and %u", v->unk, id);
+        v->unk = id;
+        break;
+    case L2_PIECE_BYTE:
+        byte = l2_piece_byte(s, n);
+        if (byte < 0)
+            return l2_err_at(err, L2_CORRUPT, file, -1, "byte piece %u: want '<0xNN>', got '%.*s'",
+                             id, n < 32 ? (int)n : 32, s);
+        if (v->byte_ids[byte] != L2_NO_ID)
+            return l2_err_at(err, L2_CORRUPT, file, -1, "piece %u and %u are both '%.*s'",
+                             v->byte_ids[byte], id, (int)n, s);
+        v->byte_ids[byte] = id;
+        break;
+    case L2_PIECE_USER_DEFINED:
+        v->has_user_defined = true;
+        break;
+    case L2_PIECE_UNUSED:
+        v->has_unused = true;
+        break;
+    default:
+        break;
+    }
+    return L2_OK;
+}
+
+static int check_bytes(const struct l2_vocab *v, const char *file, struct l2_err *err)
+{
+    unsigned n = 0;
+    for (int i = 0; i < 256; i++)
+        n += v->byte_ids[i] != L2_NO_ID;
+    if (n != (v->byte_fallback ? 256 : 0))
+        return l2_err_at(err, L2_CORRUPT, file, -1, "byte pieces: want %d, got %u",
+                         v->byte_fallback ? 256 : 0, n);
+    return L2_OK;
+}
+
+static void hash(struct l2_vocab *v)
+{
+    struct l2_sha256 s;
+    l2_sha256_init(&s);
+    for (uint32_t id = 0; id < v->n; id++) {
+        const struct l2_piece *p = &v->pieces[id];
+        uint8_t head[5];
+        bool special =
+            p->kind == L2_PIECE_UNKNOWN || p->kind == L2_PIECE_CONTROL || p->kind == L2_PIECE_BYTE;
+        head[0] = (uint8_t)(special ? p->kind : L2_PIECE_NORMAL);
+        l2_put_u32le(head + 1, p->bytes_len);
+        l2_sha256_update(&s, head, sizeof head);
+        if (p->bytes_len > 0)
+            l2_sha256_update(&s, v->bytes.data + p->bytes, p->bytes_len);
+    }
+    l2_sha256_final(&s, v->hash);
+}
+
+/* What is the same for all formats, once the pieces are there. */
+static int finish(struct l2_vocab *v, const char *file, struct l2_err *err)
+{
+    int r = L2_OK;
+    for (uint32_t id = 0; id < v->n && r == L2_OK; id++) {
+        r = note_kind(v, id, file, err);
+        if (r == L2_OK)
+            r = add_bytes(v, &v->pieces[id], err);
+    }
+    if (r == L2_OK && v->unk == L2_NO_ID)
+        r = l2_err_at(err, L2_CORRUPT, file, -1, "no unknown piece");
+    if (r == L2_OK)
+        r = check_bytes(v, file, err);
+    if (r == L2_OK)
+        r = l2_bpe_build(&v->bpe, v, file, err);
+    if (r == L2_OK)
+        hash(v);
+    return r;
+}
+
+static int open_file(struct l2_vocab **out, const char *path, struct l2_err *err)
+{
+    struct l2_map m;
+    struct l2_vocab *v = NULL;
+    int r = l2_map_open(&m, path, err);
+    if (r != L2_OK)
+        return r;
+    if (m.size > MAX_FILE) {
+        r = l2_err_at(err, L2_LIMIT, path, -1, "vocabulary of %zu bytes, want at most %zu", m.size,
+                      MAX_FILE);
+        goto out;
+    }
+    v = calloc(1, sizeof *v);
+    if (!v) {
+        r = l2_err_memory(err, sizeof *v);
+        goto out;
+    }
+    v->bos = v->eos = v->unk = L2_NO_ID;
+    for (int i = 0; i < 256; i++)
+        v->byte_ids[i] = L2_NO_ID;
+    r = l2_tokbin_detect(&m) ? l2_tokbin_read(v, &m, err) : l2_spm_read(v, &m, err);
+    if (r == L2_OK)
+        r = finish(v, path, err);
+out:
+    l2_map_release(&m);
+    if (r == L2_OK)
+        *out = v;
+    else
+        l2_vocab_free(v);
+    return r;
+}
+
+/* dir/name as an owned string. */
+static char *join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir) + strlen(name) + 2;
+    char *s = malloc(n);
+    if (s)
+        snprintf(s, n, "%s/%s", dir, name);
+    return s;
+}
+
+static int open_in_directory(struct l2_vocab **out, const char *dir, struct l2_err *err)
+{
+    static const char *const names[] = {"tokenizer.model", "tokenizer.bin"};
+    struct stat st;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = join(dir, names[i]);
+        if (!path)
+            return l2_err_memory(err, strlen(dir));
+        bool found = stat(path, &st) == 0;
+        int r = found ? open_file(out, path, err) : L2_OK;
+        free(path);
+        if (found)
+            return r;
+    }
+    return l2_err_sys(err, ENOENT, dir, "no tokenizer.model or tokenizer.bin");
+}
+
+int l2_vocab_open(struct l2_vocab **out, const char *path, struct l2_err *err)
+{
+    struct stat st;
+    *out = NULL;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return open_in_directory(out, path, err);
+    return open_file(out, path, err);
+}
+
+void l2_vocab_free(struct l2_vocab *v)
+{
+    if (!v)
+        return;
+    free(v->pieces);
+    l2_buf_release(&v->text);
+    l2_buf_release(&v->bytes);
+    l2_bpe_release(&v->bpe);
+    free(v);
+}
+
+uint32_t l2_vocab_size(const struct l2_vocab *v)
+{
+    return v->n;
+}
+
+uint32_t l2_vocab_bos(const struct l2_vocab *v)
+{
+    return v->bos;
+}
+
+uint32_t l2_vocab_eos(const struct l2_vocab *v)
+{
+    return v->eos;
+}
+
+uint32_t l2_vocab_unk(const struct l2_vocab *v)
+{
+    return v->unk;
+}
+
+enum l2_piece_kind l2_vocab_kind(const struct l2_vocab *v, uint32_t id)
+{
+    return v->pieces[id].kind;
+}
+
+const char *l2_vocab_piece(const struct l2_vocab *v, uint32_t id, size_t *len)
+{
+    return l2_piece_text(v, id, len);
+}
+
+const char *l2_vocab_bytes(const struct l2_vocab *v, uint32_t id, size_t *len)
+{
+    *len = v->pieces[id].bytes_len;
+    return v->bytes.data ? (const char *)v->bytes.data + v->pieces[id].bytes : "";
+}
+
+const uint8_t *l2_vocab_hash(const struct l2_vocab *v)
+{
+    return v->hash;
+}
