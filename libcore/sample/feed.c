@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "sample/budget.h"
+
 /* A completion that is being run, on a fork of its prompt's positions. */
 struct lane {
     struct lane *next; /* in its record's list, or in the list of free ones */
@@ -51,7 +53,7 @@ struct feed {
     struct flight *first, *last; /* in input order */
     struct flight *waiting;      /* the last one, when there are no blocks for it yet */
     uint64_t rows_ahead;         /* rows of records taken in that have not been run */
-    uint32_t blocks_committed;
+    struct l2_kv_budget budget;
     struct lane *lanes; /* all of them; owned */
     struct lane *free_lanes;
     struct l2_row *rows; /* max_rows */
@@ -78,17 +80,6 @@ void l2_worker_fault(struct l2_worker_faults *f, const struct l2_record *rec,
         l2_id_format(&rec->id, f->first_id, sizeof f->first_id);
         f->first = *err;
     }
-}
-
-static uint32_t blocks_for(uint32_t positions)
-{
-    return (positions + L2_KV_BLOCK - 1) / L2_KV_BLOCK;
-}
-
-/* Blocks of its own that a fork of n_prompt positions needs for n_rows more. */
-static uint32_t fork_blocks(uint32_t n_prompt, uint32_t n_rows)
-{
-    return n_rows == 0 ? 0 : blocks_for(n_prompt + n_rows) - n_prompt / L2_KV_BLOCK;
 }
 
 /* ---- taking records in ---- */
@@ -166,19 +157,11 @@ static void plan(struct feed *f, struct flight *t)
     f->rows_ahead += t->n_prompt_rows;
     for (size_t c = 0; c < t->item.rec->n_completions; c++) {
         uint32_t rows = v->n_rows(v->arg, &t->item, c, completion_tokens(f, t->item.rec, c, n));
-        uint32_t blocks = fork_blocks(n, rows);
+        uint32_t blocks = l2_kv_blocks_for_fork(n, rows);
         most = blocks > most ? blocks : most;
         f->rows_ahead += rows;
     }
-    t->blocks = blocks_for(t->n_prompt_rows) + most;
-}
-
-static bool commit(struct feed *f, uint32_t blocks)
-{
-    if (blocks > l2_kv_pool_blocks(l2_engine_kv(f->engine)) - f->blocks_committed)
-        return false;
-    f->blocks_committed += blocks;
-    return true;
+    t->blocks = l2_kv_blocks_for(t->n_prompt_rows) + most;
 }
 
 static bool feed_wants(const struct l2_worker *w)
@@ -207,8 +190,8 @@ static int feed_add(struct l2_worker *w, struct l2_record *rec, struct l2_err *e
     else
         plan(f, t);
     /* the pool holds a whole context and the block that a fork copies into */
-    assert(t->blocks <= l2_kv_pool_blocks(l2_engine_kv(f->engine)));
-    if (!drop && !commit(f, t->blocks))
+    assert(t->blocks <= f->budget.total);
+    if (!drop && !l2_kv_budget_commit(&f->budget, t->blocks))
         f->waiting = t;
     if (f->last)
         f->last->next = t;
@@ -239,7 +222,7 @@ static void end_lane(struct feed *f, struct flight *t, struct lane **link)
     struct lane *lane = *link;
     *link = lane->next;
     l2_kv_seq_release(l2_engine_kv(f->engine), &lane->seq);
-    f->blocks_committed -= lane->blocks;
+    l2_kv_budget_return(&f->budget, lane->blocks);
     if (lane->blocks == 0)
         t->own_lane_taken = false;
     lane->next = f->free_lanes;
@@ -253,7 +236,7 @@ static void end_flight_if_done(struct feed *f, struct flight *t)
     if (t->done || t->n_finished < (n > 0 ? n : 1))
         return;
     l2_kv_seq_release(l2_engine_kv(f->engine), &t->prompt);
-    f->blocks_committed -= t->blocks;
+    l2_kv_budget_return(&f->budget, t->blocks);
     t->done = true;
 }
 
@@ -271,8 +254,8 @@ static int start_lane(struct feed *f, struct flight *t, bool *started, struct l2
         return finish_completion(f, t, c, n, err);
     }
     struct lane *lane = f->free_lanes;
-    uint32_t blocks = t->own_lane_taken ? fork_blocks(t->item.n_prompt, n_rows) : 0;
-    if (!lane || !commit(f, blocks)) {
+    uint32_t blocks = t->own_lane_taken ? l2_kv_blocks_for_fork(t->item.n_prompt, n_rows) : 0;
+    if (!lane || !l2_kv_budget_commit(&f->budget, blocks)) {
         *started = false;
         return L2_OK;
     }
@@ -400,7 +383,7 @@ static int feed_step(struct l2_worker *w, struct l2_err *err)
     struct feed *f = feed_of(w);
     struct batch b = {0};
     int r = L2_OK;
-    if (f->waiting && commit(f, f->waiting->blocks))
+    if (f->waiting && l2_kv_budget_commit(&f->budget, f->waiting->blocks))
         f->waiting = NULL;
     for (struct flight *t = f->first; t && r == L2_OK && b.n_rows < l2_engine_max_rows(f->engine);
          t = t->next)
@@ -508,6 +491,7 @@ int l2_feed_new(struct l2_worker **out, struct l2_engine *e, const struct l2_fee
     f->worker.ops = &feed_ops;
     f->engine = e;
     f->visitor = *visitor;
+    l2_kv_budget_init(&f->budget, l2_engine_kv(e));
     f->overlong = overlong;
     f->width = output_width(l2_engine_hparams(e), visitor->output);
     f->lanes = calloc(n, sizeof *f->lanes);
