@@ -65,10 +65,15 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/engine.h \
 	%D%/nn/kv.h
 libcore_libl2_a_SOURCES += \
+	%D%/sample/admit.c \
+	%D%/sample/admit.h \
+	%D%/sample/budget.c \
+	%D%/sample/budget.h \
 	%D%/sample/embed.c \
 	%D%/sample/embed.h \
 	%D%/sample/feed.c \
 	%D%/sample/feed.h \
+	%D%/sample/generate.c \
 	%D%/sample/generate.h \
 	%D%/sample/growing.c \
 	%D%/sample/growing.h \
