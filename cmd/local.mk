@@ -8,8 +8,38 @@
 
 noinst_LIBRARIES += cmd/libcommon.a
 cmd_libcommon_a_SOURCES = \
+	%D%/common/cli.c \
 	%D%/common/cli.h \
+	%D%/common/config.c \
+	%D%/common/config.h \
+	%D%/common/config_print.c \
+	%D%/common/memory.c \
+	%D%/common/memory.h \
+	%D%/common/message.c \
+	%D%/common/message.h \
+	%D%/common/modelopt.c \
 	%D%/common/modelopt.h \
+	%D%/common/npy.c \
+	%D%/common/npy.h \
+	%D%/common/opt.c \
 	%D%/common/opt.h \
+	%D%/common/opt_help.c \
+	%D%/common/output.c \
+	%D%/common/pipe.c \
 	%D%/common/pipe.h \
-	%D%/common/run.h
+	%D%/common/progress.c \
+	%D%/common/progress.h \
+	%D%/common/rows.c \
+	%D%/common/rows.h \
+	%D%/common/run.c \
+	%D%/common/run.h \
+	%D%/common/tally.c \
+	%D%/common/tally.h
+
+bin_PROGRAMS += cmd/l2-embed
+cmd_l2_embed_SOURCES = %D%/l2-embed.c
+cmd_l2_embed_LDADD = $(l2_model_libs)
+
+bin_PROGRAMS += cmd/l2-score
+cmd_l2_score_SOURCES = %D%/l2-score.c
+cmd_l2_score_LDADD = $(l2_model_libs)

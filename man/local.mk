@@ -1,4 +1,7 @@
 # Manual pages, in mdoc.
 # SPDX-License-Identifier: MIT
 
-dist_man_MANS +=
+dist_man_MANS += \
+	%D%/l2-embed.1 \
+	%D%/l2-score.1 \
+	%D%/l2.7

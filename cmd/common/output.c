@@ -54,7 +54,7 @@ static int open_existing(const struct l2_cli *cli, const char *path, int *fd, st
         return l2_err_sys(err, errno, path, "cannot open");
     int flags = O_WRONLY | O_NOCTTY | O_CLOEXEC;
     if (S_ISREG(st.st_mode)) {
-        if (!cli->force)
+        if (st.st_size > 0 && !cli->force)
             return l2_err_at(err, L2_ARGUMENT, path, -1,
                              "the file exists already (--force overwrites it)");
         if (is_input(cli, &st))
