@@ -32,9 +32,21 @@ libcore_libl2_a_SOURCES += \
 	%D%/stream/record.h \
 	%D%/stream/stream.h
 libcore_libl2_a_SOURCES += \
+	%D%/text/bpe.h \
+	%D%/text/bpe_build.c \
+	%D%/text/bpe_merge.c \
+	%D%/text/decode.c \
+	%D%/text/encode.c \
 	%D%/text/encode.h \
+	%D%/text/normalize.c \
+	%D%/text/normalize.h \
+	%D%/text/spm_model.c \
+	%D%/text/template.c \
 	%D%/text/template.h \
-	%D%/text/vocab.h
+	%D%/text/tokbin.c \
+	%D%/text/vocab.c \
+	%D%/text/vocab.h \
+	%D%/text/vocab_impl.h
 libcore_libl2_a_SOURCES += \
 	%D%/model/hf.h \
 	%D%/model/hf_config.c \

@@ -344,7 +344,7 @@ int l2_bpe_build(struct l2_bpe *b, const struct l2_vocab *v, const char *file, s
     if (r == L2_OK)
         r = set_characters(b, v, err);
     if (r == L2_OK)
-        r = pairs_init(&b->merges, 10, err);
+        r = pairs_init(&b->merges, 64 - names.shift + 1, err); /* about two merges a piece */
     if (r == L2_OK)
         r = pairs_init(&b->joins, 10, err);
     if (r == L2_OK)

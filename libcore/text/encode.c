@@ -31,9 +31,15 @@ struct word {
     uint32_t ids[WORD_IDS];
 };
 
+/* Turns 24 bytes that begin with a word into its key. */
+struct key_mask {
+    uint64_t keep[3], length;
+};
+
 struct l2_encoder {
     const struct l2_vocab *v;
-    struct word *cache;  /* owned; NULL where words are not independent */
+    struct key_mask masks[WORD_MAX + 1]; /* by length of the word */
+    struct word *cache;                  /* owned; NULL where words are not independent */
     uint32_t alone[128]; /* the id of an ASCII character that is a word of its own, or L2_NO_ID */
     struct l2_bpe_work work;
     struct l2_ids symbols; /* of the run being merged */
@@ -43,6 +49,28 @@ struct l2_encoder {
 static bool words_are_independent(const struct l2_vocab *v)
 {
     return v->byte_fallback && !v->has_user_defined && !v->has_unused && !v->remove_extra_spaces;
+}
+
+/* Bytes are set in memory order, so that no byte order is assumed. */
+static void init_masks(struct l2_encoder *e)
+{
+    for (size_t n = 0; n <= WORD_MAX; n++) {
+        uint8_t keep[WORD_MAX + 1] = {0}, length[8] = {0};
+        memset(keep, 0xFF, n);
+        length[7] = (uint8_t)n;
+        memcpy(e->masks[n].keep, keep, sizeof keep);
+        memcpy(&e->masks[n].length, length, sizeof length);
+    }
+}
+
+static void init_alone(struct l2_encoder *e)
+{
+    for (uint32_t c = 0; c < 128; c++) {
+        uint32_t symbol = e->v->bpe.ascii[c];
+        if (symbol & L2_SYM_CHAR) /* a space that is no piece becomes three bytes */
+            symbol = c == ' ' ? L2_NO_ID : e->v->byte_ids[c];
+        e->alone[c] = symbol;
+    }
 }
 
 int l2_encoder_new(struct l2_encoder **out, const struct l2_vocab *v, struct l2_err *err)
@@ -59,12 +87,8 @@ int l2_encoder_new(struct l2_encoder **out, const struct l2_vocab *v, struct l2_
             l2_encoder_free(e);
             return l2_err_memory(err, bytes);
         }
-        for (uint32_t c = 0; c < 128; c++) {
-            uint32_t symbol = v->bpe.ascii[c];
-            if (symbol & L2_SYM_CHAR) /* a space that is no piece becomes three bytes */
-                symbol = c == ' ' ? L2_NO_ID : v->byte_ids[c];
-            e->alone[c] = symbol;
-        }
+        init_masks(e);
+        init_alone(e);
     }
     if (v->has_unused) {
         size_t bytes;
@@ -89,6 +113,11 @@ void l2_encoder_free(struct l2_encoder *e)
     l2_ids_release(&e->symbols);
     l2_buf_release(&e->text);
     free(e);
+}
+
+const struct l2_vocab *l2_encoder_vocab(const struct l2_encoder *e)
+{
+    return e->v;
 }
 
 /* ---- symbols to ids ---- */
@@ -251,11 +280,11 @@ static int encode_word(struct l2_encoder *e, const char *word, size_t n, struct 
 static struct word *find_slot(const struct l2_encoder *e, const char *word, size_t n,
                               uint64_t key[3])
 {
+    const struct key_mask *m = &e->masks[n];
     memcpy(key, word, WORD_MAX + 1);
-    /* zeros from byte n on, then the length */
-    uint8_t *bytes = (uint8_t *)key;
-    memset(bytes + n, 0, WORD_MAX - n);
-    bytes[WORD_MAX] = (uint8_t)n;
+    key[0] &= m->keep[0];
+    key[1] &= m->keep[1];
+    key[2] = (key[2] & m->keep[2]) | m->length;
     uint64_t h =
         key[0] * 0x9E3779B97F4A7C15u ^ key[1] * 0xD6E8FEB86659FD93u ^ key[2] * 0xC2B2AE3D27D4EB4Fu;
     h ^= h >> 32;

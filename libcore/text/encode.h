@@ -19,6 +19,7 @@ enum l2_encode_flags {
 int l2_encoder_new(struct l2_encoder **out, const struct l2_vocab *v,
                    struct l2_err *err) L2_MUST_CHECK;
 void l2_encoder_free(struct l2_encoder *e);
+const struct l2_vocab *l2_encoder_vocab(const struct l2_encoder *e);
 
 /* Appends the ids of text[0..n) to out, equal to SentencePiece's; no BOS, no EOS, special pieces in
  * text stay text. An invalid UTF-8 byte counts as U+FFFD, as SentencePiece has it. */
