@@ -30,4 +30,4 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts)
+EXTRA_DIST += $(l2_scripts) %D%/lib.sh
