@@ -23,6 +23,10 @@ l2_unit_tests =
 l2_scripts =
 
 if HAVE_CMOCKA
+l2_unit_tests += tests/unit/test_opt
+tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
+tests_unit_test_opt_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
