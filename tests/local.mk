@@ -27,6 +27,18 @@ l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
 tests_unit_test_opt_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_sampler
+tests_unit_test_sampler_SOURCES = %D%/unit/test_sampler.c
+tests_unit_test_sampler_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_select
+tests_unit_test_select_SOURCES = %D%/unit/test_select.c
+tests_unit_test_select_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_stop
+tests_unit_test_stop_SOURCES = %D%/unit/test_stop.c
+tests_unit_test_stop_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
