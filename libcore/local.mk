@@ -27,10 +27,27 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/utf8.c \
 	%D%/util/utf8.h
 libcore_libl2_a_SOURCES += \
+	%D%/stream/cbor.h \
+	%D%/stream/cbor_read.c \
+	%D%/stream/cbor_write.c \
 	%D%/stream/codec.h \
+	%D%/stream/codec_decode.c \
+	%D%/stream/codec_encode.c \
+	%D%/stream/fields.c \
+	%D%/stream/fields.h \
+	%D%/stream/frame.c \
+	%D%/stream/frame.h \
+	%D%/stream/header.c \
+	%D%/stream/json.c \
 	%D%/stream/json.h \
+	%D%/stream/json_column.c \
+	%D%/stream/json_read.c \
+	%D%/stream/json_write.c \
+	%D%/stream/reader.c \
+	%D%/stream/record.c \
 	%D%/stream/record.h \
-	%D%/stream/stream.h
+	%D%/stream/stream.h \
+	%D%/stream/writer.c
 libcore_libl2_a_SOURCES += \
 	%D%/text/bpe.h \
 	%D%/text/bpe_build.c \

@@ -23,6 +23,13 @@ l2_unit_tests =
 l2_scripts =
 
 if HAVE_CMOCKA
+l2_unit_tests += tests/unit/test_codec
+tests_unit_test_codec_SOURCES = \
+	%D%/unit/stream_samples.c \
+	%D%/unit/stream_samples.h \
+	%D%/unit/test_codec.c
+tests_unit_test_codec_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
 tests_unit_test_opt_LDADD = $(l2_test_libs)

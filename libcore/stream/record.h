@@ -21,8 +21,8 @@ struct l2_f32s {
     size_t n;
 };
 
-/* The n key/value pairs of a CBOR map, without its head, exactly as they were read: len bytes. Fields
- * that l2 does not know, and meta, travel in this form and are never decoded on the way. */
+/* The n key/value pairs of a CBOR map, without its head, exactly as they were read: len bytes.
+ * Fields that l2 does not know, and meta, travel in this form and are never decoded on the way. */
 struct l2_fields {
     const uint8_t *data;
     size_t len;
@@ -92,7 +92,7 @@ struct l2_completion {
 struct l2_record {
     struct l2_arena arena;
     struct l2_id id;
-    struct l2_u32s prompt; /* NULL in a text-only stream */
+    struct l2_u32s prompt;       /* NULL in a text-only stream */
     struct l2_message *messages; /* NULL: absent */
     size_t n_messages;
     struct l2_completion *completions;
@@ -118,13 +118,13 @@ void l2_record_reset(struct l2_record *r);
 
 /* Appends an empty completion and returns it (NULL: out of memory). Pointers to earlier completions
  * become invalid. */
-struct l2_completion *l2_record_add_completion(struct l2_record *r, struct l2_err *err)
-    L2_MUST_CHECK;
+struct l2_completion *l2_record_add_completion(struct l2_record *r,
+                                               struct l2_err *err) L2_MUST_CHECK;
 
-/* Sets scores[name] = value, replacing one of that name. name is copied. A value that is not finite is
- * L2_ARGUMENT. */
-int l2_record_set_score(struct l2_record *r, struct l2_completion *c, const char *name, double value,
-                        struct l2_err *err) L2_MUST_CHECK;
+/* Sets scores[name] = value, replacing one of that name. name is copied. A value that is not finite
+ * is L2_ARGUMENT. */
+int l2_record_set_score(struct l2_record *r, struct l2_completion *c, const char *name,
+                        double value, struct l2_err *err) L2_MUST_CHECK;
 
 /* scores[name], or NULL. */
 const double *l2_completion_score(const struct l2_completion *c, const char *name);
@@ -136,7 +136,8 @@ int l2_record_str(struct l2_record *r, const char *s, size_t n, struct l2_str *o
 /* Tokens of the prompt and all completions. */
 uint64_t l2_record_tokens(const struct l2_record *r);
 
-/* SHA-256 of the id's CBOR encoding in its shortest form: what --shard and the random numbers use. */
+/* SHA-256 of the id's CBOR encoding in its shortest form: what --shard and the random numbers use.
+ */
 void l2_id_hash(const struct l2_id *id, uint8_t out[32]);
 
 /* The id for messages: the text (cut with "..." where it is long), or the number in decimal. */
