@@ -1,0 +1,13 @@
+# What is installed beside the programs: presets of model shapes.
+# SPDX-License-Identifier: MIT
+
+presetsdir = $(pkgdatadir)/presets
+dist_presets_DATA = \
+	%D%/presets/110m.yaml \
+	%D%/presets/13b.yaml \
+	%D%/presets/15m.yaml \
+	%D%/presets/1b.yaml \
+	%D%/presets/34b.yaml \
+	%D%/presets/70b.yaml \
+	%D%/presets/7b.yaml \
+	%D%/presets/tiny.yaml
