@@ -53,4 +53,6 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/lib.sh
+EXTRA_DIST += $(l2_scripts) %D%/lib.sh %D%/run.sh \
+	%D%/golden/mk_small_model.py \
+	%D%/golden/small.model

@@ -83,6 +83,8 @@ static int print_help(struct session *s, struct l2_err *err)
         r = l2_opt_wrap(&out, summary, 0, 0, err);
     if (r == L2_OK)
         r = help_subcommands(cli, &out, err);
+    if (r == L2_OK && s->tables[0]->name && s->tables[0]->kind != L2_OPT_HEADING)
+        r = l2_buf_append_str(&out, "\nOptions:\n", err);
     if (r == L2_OK)
         r = l2_opt_help(s->tables, &out, err);
     if (r == L2_OK)
@@ -104,7 +106,7 @@ static int print_version(const struct l2_cli *cli, struct l2_err *err)
     for (; r == L2_OK && b && *b; b++) {
         char line[256];
         (*b)->describe(line, sizeof line);
-        r = l2_buf_printf(&out, err, "kernels %s: %s\n", (*b)->name, line);
+        r = l2_buf_printf(&out, err, "kernels: %s\n", line);
     }
     if (r == L2_OK)
         r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, err);
