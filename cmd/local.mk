@@ -40,6 +40,10 @@ bin_PROGRAMS += cmd/l2-embed
 cmd_l2_embed_SOURCES = %D%/l2-embed.c
 cmd_l2_embed_LDADD = $(l2_model_libs)
 
+bin_PROGRAMS += cmd/l2-generate
+cmd_l2_generate_SOURCES = %D%/l2-generate.c
+cmd_l2_generate_LDADD = $(l2_model_libs)
+
 bin_PROGRAMS += cmd/l2-score
 cmd_l2_score_SOURCES = %D%/l2-score.c
 cmd_l2_score_LDADD = $(l2_model_libs)

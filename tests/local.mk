@@ -30,6 +30,11 @@ tests_unit_test_codec_SOURCES = \
 	%D%/unit/test_codec.c
 tests_unit_test_codec_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_generate
+tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h \
+	%D%/unit/tiny_model.c %D%/unit/tiny_model.h
+tests_unit_test_generate_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
 tests_unit_test_opt_LDADD = $(l2_test_libs)

@@ -77,6 +77,7 @@ struct generator {
     uint32_t max_rows, max_outputs;
     uint32_t n_rows, n_outputs; /* of the batch that is being made */
     uint64_t n_tokens, n_generated;
+    struct l2_generate_counts results;
     struct l2_worker_faults faults;
 };
 
@@ -254,6 +255,8 @@ static int end_lane(struct generator *g, struct lane **link, struct l2_err *err)
         rc = l2_growing_result(&lane->text, &g->rules, &t->rec->arena, c, err);
         if (rc == L2_OK)
             rc = describe(g, t, lane->index, c, err);
+        g->results.completions[lane->text.finish]++;
+        g->results.tokens += c->tokens.n;
     }
     if (rc == L2_OK && t->done == g->opts.n_completions)
         rc = finish_flight(g, t, err);
@@ -605,4 +608,9 @@ void l2_generator_set_vocab_size(struct l2_worker *w, uint32_t n)
 {
     struct generator *g = generator_of(w);
     g->vocab_size = n < g->hp->vocab_size ? n : g->hp->vocab_size;
+}
+
+const struct l2_generate_counts *l2_generator_results(const struct l2_worker *w)
+{
+    return &const_generator_of(w)->results;
 }

@@ -40,6 +40,13 @@ struct l2_generate_opts {
 int l2_generator_new(struct l2_worker **out, struct l2_engine *e,
                      const struct l2_generate_opts *opts, struct l2_err *err) L2_MUST_CHECK;
 
+/* What was generated so far. */
+struct l2_generate_counts {
+    uint64_t completions[L2_FINISH_STOP + 1]; /* by how they ended (enum l2_finish) */
+    uint64_t tokens;                          /* of those, as far as they were kept */
+};
+const struct l2_generate_counts *l2_generator_results(const struct l2_worker *w);
+
 /* Ids from n on are not in the stream's vocabulary, though the model has rows for them: a
  * completion that draws one is left out and its record counted as faulty. */
 void l2_generator_set_vocab_size(struct l2_worker *w, uint32_t n);
