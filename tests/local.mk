@@ -61,3 +61,23 @@ TESTS += $(l2_unit_tests) $(l2_scripts)
 EXTRA_DIST += $(l2_scripts) %D%/lib.sh %D%/run.sh \
 	%D%/golden/mk_small_model.py \
 	%D%/golden/small.model
+
+# make bench: figures, never part of make check. BENCH_ARGS are passed on, e.g. BENCH_ARGS='-r 3 1b:bf16'.
+EXTRA_PROGRAMS += tests/bench/bench
+CLEANFILES += tests/bench/bench$(EXEEXT)
+tests_bench_bench_SOURCES = \
+	%D%/bench/bench.c \
+	%D%/bench/bench.h \
+	%D%/bench/case_engine.c \
+	%D%/bench/case_stream.c \
+	%D%/bench/case_tokenize.c \
+	%D%/bench/probe.c
+tests_bench_bench_LDADD = $(l2_model_libs)
+
+.PHONY: bench
+bench: tests/bench/bench$(EXEEXT)
+	@shared='$(abs_top_srcdir)/../shared/data'; text=; \
+	if test -f "$$shared/text/tinyshakespeare.txt"; then \
+	  text="-x $$shared/text/tinyshakespeare.txt -z $$shared/llama2-tokenizer/tokenizer.model"; \
+	fi; \
+	tests/bench/bench$(EXEEXT) $$text $(BENCH_ARGS)
