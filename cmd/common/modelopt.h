@@ -25,8 +25,9 @@ int l2_load(struct l2_loaded *out, struct l2_cli *cli, const struct l2_model_set
             uint32_t max_outputs, uint32_t n_layers, struct l2_err *err) L2_MUST_CHECK;
 void l2_unload(struct l2_loaded *l);
 
-/* Checks a stream's vocabulary against the model: by hash where the model has a vocabulary, else by
- * size (ids < rows), which the summary then says ("vocabulary": "size only"). */
+/* Checks a stream's vocabulary against the model: by hash where both have one, else by size (ids <
+ * rows, which workers check where the stream has no vocabulary), which the summary then says
+ * ("vocabulary": "size only"). */
 int l2_check_vocab(struct l2_cli *cli, const struct l2_loaded *l, const struct l2_header *h,
                    struct l2_err *err) L2_MUST_CHECK;
 

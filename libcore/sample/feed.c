@@ -9,7 +9,7 @@
 
 #include "sample/budget.h"
 
-/* A completion that is being run, on a fork of its prompt's positions. */
+/* A completion that is being run: behind the prompt in its record's own sequence, or on a fork. */
 struct lane {
     struct lane *next; /* in its record's list, or in the list of free ones */
     size_t completion;
@@ -17,23 +17,24 @@ struct lane {
     uint32_t n_rows;   /* that are run */
     uint32_t fed;
     uint32_t blocks; /* committed for it beyond its record's own */
-    struct l2_kv_seq seq;
+    struct l2_kv_seq fork;
+    struct l2_kv_seq *seq; /* fork, or the record's */
 };
 
-/* A record in flight. It holds the blocks of its prompt and of one completion from the start, so
- * that it can always go on by itself; further completions run beside the first where there are
- * blocks left. */
+/* A record in flight. It holds the blocks of its prompt and of one completion behind it from the
+ * start, so that it can always go on by itself, one completion after the other; further ones run
+ * beside that on forks where there are blocks left. */
 struct flight {
     struct flight *next;
     struct l2_feed_item item;
     uint32_t forgotten; /* tokens left out after the prompt's first, by truncation */
-    struct l2_kv_seq prompt;
+    struct l2_kv_seq seq;
     uint32_t n_prompt_rows, prompt_fed;
     size_t next_completion; /* to be started */
     size_t n_finished;
-    struct lane *lanes;  /* running, oldest first */
-    bool own_lane_taken; /* by the lane whose blocks is 0 */
-    uint32_t blocks;     /* committed */
+    struct lane *lanes; /* running, oldest first */
+    bool seq_taken;     /* by the lane that goes on in seq */
+    uint32_t blocks;    /* committed */
     bool faulty;
     bool done;
 };
@@ -83,6 +84,32 @@ void l2_worker_fault(struct l2_worker_faults *f, const struct l2_record *rec,
 }
 
 /* ---- taking records in ---- */
+
+static int check_ids(const struct l2_record *rec, const struct l2_u32s *ids, const char *where,
+                     uint32_t vocab_size, struct l2_err *err)
+{
+    char id[128];
+    l2_id_format(&rec->id, id, sizeof id);
+    if (!ids->v)
+        return l2_err_set(err, L2_FORMAT, "record %s: text, not token ids: l2-tokenize makes them",
+                          id);
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->v[i] >= vocab_size)
+            return l2_err_set(err, L2_CORRUPT,
+                              "record %s: token %zu of the %s: want an id below %u, got %u", id, i,
+                              where, vocab_size, ids->v[i]);
+    return L2_OK;
+}
+
+/* The stream's header may not have a vocabulary that bounds ids. */
+static int check_tokens(const struct feed *f, const struct l2_record *rec, struct l2_err *err)
+{
+    uint32_t vocab_size = l2_engine_hparams(f->engine)->vocab_size;
+    int r = check_ids(rec, &rec->prompt, "prompt", vocab_size, err);
+    for (size_t c = 0; c < rec->n_completions && r == L2_OK; c++)
+        r = check_ids(rec, &rec->completions[c].tokens, "completion", vocab_size, err);
+    return r;
+}
 
 /* Tokens of completion c that count, after the prompt's n_prompt. */
 static uint32_t completion_tokens(const struct feed *f, const struct l2_record *rec, size_t c,
@@ -157,11 +184,10 @@ static void plan(struct feed *f, struct flight *t)
     f->rows_ahead += t->n_prompt_rows;
     for (size_t c = 0; c < t->item.rec->n_completions; c++) {
         uint32_t rows = v->n_rows(v->arg, &t->item, c, completion_tokens(f, t->item.rec, c, n));
-        uint32_t blocks = l2_kv_blocks_for_fork(n, rows);
-        most = blocks > most ? blocks : most;
+        most = rows > most ? rows : most;
         f->rows_ahead += rows;
     }
-    t->blocks = l2_kv_blocks_for(t->n_prompt_rows) + most;
+    t->blocks = l2_kv_blocks_for(t->n_prompt_rows + most);
 }
 
 static bool feed_wants(const struct l2_worker *w)
@@ -178,7 +204,9 @@ static int feed_add(struct l2_worker *w, struct l2_record *rec, struct l2_err *e
     if (!t)
         return l2_err_memory(err, sizeof *t);
     t->item.rec = rec;
-    int r = fit_to_context(f, t, &drop, err);
+    int r = check_tokens(f, rec, err);
+    if (r == L2_OK)
+        r = fit_to_context(f, t, &drop, err);
     if (r == L2_OK && !drop)
         r = f->visitor.begin(f->visitor.arg, &t->item, err);
     if (r != L2_OK) {
@@ -189,7 +217,7 @@ static int feed_add(struct l2_worker *w, struct l2_record *rec, struct l2_err *e
         t->done = true;
     else
         plan(f, t);
-    /* the pool holds a whole context and the block that a fork copies into */
+    /* the pool holds a whole context */
     assert(t->blocks <= f->budget.total);
     if (!drop && !l2_kv_budget_commit(&f->budget, t->blocks))
         f->waiting = t;
@@ -221,10 +249,13 @@ static void end_lane(struct feed *f, struct flight *t, struct lane **link)
 {
     struct lane *lane = *link;
     *link = lane->next;
-    l2_kv_seq_release(l2_engine_kv(f->engine), &lane->seq);
-    l2_kv_budget_return(&f->budget, lane->blocks);
-    if (lane->blocks == 0)
-        t->own_lane_taken = false;
+    if (lane->seq == &t->seq) {
+        l2_kv_seq_truncate(l2_engine_kv(f->engine), &t->seq, t->n_prompt_rows);
+        t->seq_taken = false;
+    } else {
+        l2_kv_seq_release(l2_engine_kv(f->engine), &lane->fork);
+        l2_kv_budget_return(&f->budget, lane->blocks);
+    }
     lane->next = f->free_lanes;
     f->free_lanes = lane;
 }
@@ -235,7 +266,7 @@ static void end_flight_if_done(struct feed *f, struct flight *t)
     size_t n = t->item.rec->n_completions;
     if (t->done || t->n_finished < (n > 0 ? n : 1))
         return;
-    l2_kv_seq_release(l2_engine_kv(f->engine), &t->prompt);
+    l2_kv_seq_release(l2_engine_kv(f->engine), &t->seq);
     l2_kv_budget_return(&f->budget, t->blocks);
     t->done = true;
 }
@@ -254,23 +285,26 @@ static int start_lane(struct feed *f, struct flight *t, bool *started, struct l2
         return finish_completion(f, t, c, n, err);
     }
     struct lane *lane = f->free_lanes;
-    uint32_t blocks = t->own_lane_taken ? l2_kv_blocks_for_fork(t->item.n_prompt, n_rows) : 0;
+    uint32_t n_prompt = t->n_prompt_rows;
+    uint32_t blocks = t->seq_taken ? l2_kv_blocks_for_fork(n_prompt, n_rows) : 0;
     if (!lane || !l2_kv_budget_commit(&f->budget, blocks)) {
         *started = false;
         return L2_OK;
     }
     f->free_lanes = lane->next;
     *lane = (struct lane){.completion = c, .n_tokens = n, .n_rows = n_rows, .blocks = blocks};
-    if (blocks == 0)
-        t->own_lane_taken = true;
+    lane->seq = t->seq_taken ? &lane->fork : &t->seq;
+    t->seq_taken = true;
     t->next_completion++;
     struct lane **link = &t->lanes;
     while (*link)
         link = &(*link)->next;
     *link = lane;
-    int r = l2_kv_seq_fork(l2_engine_kv(f->engine), &lane->seq, &t->prompt, t->item.n_prompt, err);
+    int r = L2_OK;
+    if (lane->seq == &lane->fork)
+        r = l2_kv_seq_fork(l2_engine_kv(f->engine), &lane->fork, &t->seq, n_prompt, err);
     if (r == L2_OK)
-        r = l2_kv_seq_reserve(l2_engine_kv(f->engine), &lane->seq, t->item.n_prompt + n_rows, err);
+        r = l2_kv_seq_reserve(l2_engine_kv(f->engine), lane->seq, n_prompt + n_rows, err);
     return r;
 }
 
@@ -294,7 +328,7 @@ static void add_rows(struct feed *f, struct batch *b, struct flight *t, struct l
         uint32_t token = lane ? rec->completions[completion].tokens.v[*fed]
                               : rec->prompt.v[*fed == 0 ? 0 : *fed + t->forgotten];
         f->rows[b->n_rows] = (struct l2_row){
-            .token = token, .seq = lane ? &lane->seq : &t->prompt, .wants_output = wants};
+            .token = token, .seq = lane ? lane->seq : &t->seq, .wants_output = wants};
         if (wants)
             f->destinations[b->n_outputs++] = (struct destination){t, lane, *fed};
         b->n_rows++;
@@ -310,12 +344,12 @@ static int add_flight(struct feed *f, struct batch *b, struct flight *t, struct 
     if (t->prompt_fed < t->n_prompt_rows) {
         int r = L2_OK;
         if (t->prompt_fed == 0)
-            r = l2_kv_seq_reserve(l2_engine_kv(f->engine), &t->prompt, t->n_prompt_rows, err);
+            r = l2_kv_seq_reserve(l2_engine_kv(f->engine), &t->seq, t->n_prompt_rows, err);
         if (r == L2_OK)
             add_rows(f, b, t, NULL);
         return r;
     }
-    if (t->prompt.len < t->n_prompt_rows)
+    if (t->seq.len < t->n_prompt_rows)
         return L2_OK;
     for (struct lane *lane = t->lanes; lane; lane = lane->next)
         add_rows(f, b, t, lane);
@@ -407,7 +441,7 @@ static void flight_free(struct feed *f, struct flight *t)
 {
     while (t->lanes)
         end_lane(f, t, &t->lanes);
-    l2_kv_seq_release(l2_engine_kv(f->engine), &t->prompt);
+    l2_kv_seq_release(l2_engine_kv(f->engine), &t->seq);
     free(t);
 }
 
