@@ -87,12 +87,48 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/tensors.c \
 	%D%/model/tensors.h
 libcore_libl2_a_SOURCES += \
+	%D%/kern/add.c \
+	%D%/kern/aligned.c \
+	%D%/kern/aligned.h \
+	%D%/kern/attention.c \
 	%D%/kern/backend.h \
+	%D%/kern/blas.c \
+	%D%/kern/expf.h \
+	%D%/kern/linear.c \
+	%D%/kern/linear.h \
+	%D%/kern/math.c \
 	%D%/kern/math.h \
-	%D%/kern/ops.h
+	%D%/kern/native.c \
+	%D%/kern/ops.h \
+	%D%/kern/ref.c \
+	%D%/kern/ref.h \
+	%D%/kern/rmsnorm.c \
+	%D%/kern/rope.c \
+	%D%/kern/scale.c \
+	%D%/kern/simd.c \
+	%D%/kern/simd.h \
+	%D%/kern/simd_avx2.c \
+	%D%/kern/simd_avx512.c \
+	%D%/kern/simd_portable.c \
+	%D%/kern/simd_set.h \
+	%D%/kern/softmax.c \
+	%D%/kern/swiglu.c \
+	%D%/kern/vec.h \
+	%D%/kern/vec_attention.h \
+	%D%/kern/vec_panel.h \
+	%D%/kern/vec_rows.h \
+	%D%/kern/weight.c \
+	%D%/kern/weight.h
 libcore_libl2_a_SOURCES += \
+	%D%/nn/attend.c \
+	%D%/nn/engine.c \
 	%D%/nn/engine.h \
-	%D%/nn/kv.h
+	%D%/nn/engine_state.h \
+	%D%/nn/forward.c \
+	%D%/nn/kv.c \
+	%D%/nn/kv.h \
+	%D%/nn/weights.c \
+	%D%/nn/weights.h
 libcore_libl2_a_SOURCES += \
 	%D%/sample/admit.c \
 	%D%/sample/admit.h \

@@ -2,38 +2,37 @@
 # SPDX-License-Identifier: MIT
 #
 # A unit test is three lines inside the condition below; a script is listed in l2_scripts.
-#   l2_unit_tests += tests/unit/test_x
-#   tests_unit_test_x_SOURCES = %D%/unit/test_x.c
-#   tests_unit_test_x_LDADD = $(l2_test_libs)
-
-TEST_EXTENSIONS = .sh
-LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
-SH_LOG_DRIVER = $(LOG_DRIVER)
-SH_LOG_COMPILER = $(SHELL)
-AM_TESTS_ENVIRONMENT = \
-	L2_SRC='$(abs_top_srcdir)'; export L2_SRC; \
-	L2_BIN='$(abs_top_builddir)/cmd'; export L2_BIN; \
-	if test -z "$${L2_SHARED+set}" && test -f '$(abs_top_srcdir)/../shared/DATA.md'; then \
-	  L2_SHARED='$(abs_top_srcdir)/../shared'; \
-	fi; \
-	export L2_SHARED;
-
-l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
-l2_unit_tests =
-l2_scripts =
-
-if HAVE_CMOCKA
-l2_unit_tests += tests/unit/test_codec
+#   l2_unit_tests += tests/unit/test_codec
 tests_unit_test_codec_SOURCES = \
 	%D%/unit/stream_samples.c \
 	%D%/unit/stream_samples.h \
 	%D%/unit/test_codec.c
 tests_unit_test_codec_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_engine
+tests_unit_test_engine_SOURCES = %D%/unit/test_engine.c
+tests_unit_test_engine_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_generate
 tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h \
 	%D%/unit/tiny_model.c %D%/unit/tiny_model.h
 tests_unit_test_generate_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_kv
+tests_unit_test_kv_SOURCES = %D%/unit/test_kv.c
+tests_unit_test_kv_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_linear
+tests_unit_test_linear_SOURCES = %D%/unit/test_linear.c
+tests_unit_test_linear_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_math
+tests_unit_test_math_SOURCES = %D%/unit/test_math.c
+tests_unit_test_math_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_ops
+tests_unit_test_ops_SOURCES = %D%/unit/test_ops.c
+tests_unit_test_ops_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
@@ -54,6 +53,28 @@ tests_unit_test_stop_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_x
+#   tests_unit_test_x_SOURCES = %D%/unit/test_x.c
+#   tests_unit_test_x_LDADD = $(l2_test_libs)
+
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = \
+	L2_SRC='$(abs_top_srcdir)'; export L2_SRC; \
+	L2_BIN='$(abs_top_builddir)/cmd'; export L2_BIN; \
+	if test -z "$${L2_SHARED+set}" && test -f '$(abs_top_srcdir)/../shared/DATA.md'; then \
+	  L2_SHARED='$(abs_top_srcdir)/../shared'; \
+	fi; \
+	export L2_SHARED;
+
+l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
+l2_unit_tests =
+l2_scripts =
+
+if HAVE_CMOCKA
 endif
 
 check_PROGRAMS += $(l2_unit_tests)

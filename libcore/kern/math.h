@@ -5,9 +5,9 @@
 
 #include <stddef.h>
 
-float l2_expf(float x);   /* error below 2 ulp; 0 below -87.3, +inf above 88.7 */
-double l2_exp(double x);  /* error below 2 ulp */
-double l2_log(double x);  /* x > 0, error below 2 ulp */
+float l2_expf(float x);  /* error below 2 ulp; 0 below -87.3, +inf above 88.7 */
+double l2_exp(double x); /* error below 2 ulp */
+double l2_log(double x); /* x > 0, error below 2 ulp */
 void l2_sincos(double x, double *s, double *c); /* |x| < 2^30 */
 
 /* y[i] = l2_expf(x[i] - shift), vectorised, the same bits as one by one. y may be x. */

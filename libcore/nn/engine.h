@@ -11,11 +11,14 @@ struct l2_engine;
 
 struct l2_engine_opts {
     const struct l2_backend *backend;
-    struct l2_pool *pool;  /* borrowed; may be NULL */
-    uint32_t max_rows;     /* rows of one forward pass at most */
-    uint32_t max_outputs;  /* rows with outputs at most */
-    uint64_t kv_bytes;     /* memory for the KV cache */
-    uint32_t n_layers;     /* run only the first n_layers, and then no final norm; 0: all and the norm */
+    struct l2_pool *pool; /* borrowed; may be NULL */
+    uint32_t max_rows;    /* rows of one forward pass at most */
+    uint32_t max_outputs; /* rows with outputs at most */
+    uint64_t kv_bytes;    /* memory for the KV cache */
+    uint32_t
+        n_layers; /* run only the first n_layers, and then no final norm; 0: all and the norm */
+    bool
+        no_head; /* L2_OUT_HEAD is never asked for, and the head not packed; always with n_layers */
 };
 
 /* One position of one sequence. The rows of a sequence in a batch are in order of position, without
@@ -45,10 +48,11 @@ uint32_t l2_engine_max_outputs(const struct l2_engine *e);
 /* Bytes held by packed weights, working memory, and the KV pool. */
 void l2_engine_memory(const struct l2_engine *e, uint64_t *weights, uint64_t *work, uint64_t *kv);
 
-/* Runs rows[0..n), appends their keys and values to the sequences (seq->len grows), and sets *values to
- * the outputs, valid until the next call. With the native backend an output depends on its sequence's
- * tokens and the weights alone. Tokens must be < vocab_size and positions < context: checked,
- * L2_ARGUMENT. Values may be non-finite when weights are; callers check. */
+/* Runs rows[0..n), appends their keys and values to the sequences (seq->len grows), and sets
+ * *values to the outputs, valid until the next call (NULL when no row wants one). With the native
+ * backend an output depends on its sequence's tokens and the weights alone. Tokens must be <
+ * vocab_size, positions < context and room reserved: checked, L2_ARGUMENT, and then no sequence has
+ * changed. Values may be non-finite when weights are; callers check. */
 int l2_engine_forward(struct l2_engine *e, const struct l2_row *rows, size_t n, enum l2_output what,
                       const float **values, struct l2_err *err) L2_MUST_CHECK;
 

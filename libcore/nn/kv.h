@@ -1,27 +1,27 @@
-/* The KV cache: sequences of reference-counted blocks of 64 positions, so that completions share the
- * blocks of their prompt. */
+/* The KV cache: sequences of reference-counted blocks of 64 positions, so that completions share
+ * the blocks of their prompt. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_KV_H
 #define L2_KV_H
 
 #include "model/hparams.h"
 
-/* Positions a block. Sequences share whole blocks only and attention merges block by block, at multiples
- * of 64 counted from position 0; so sharing does not change the order of any sum. */
+/* Positions a block. Sequences share whole blocks only and attention merges block by block, at
+ * multiples of 64 counted from position 0; so sharing does not change the order of any sum. */
 #define L2_KV_BLOCK 64
 
 struct l2_kv_pool;
 
-/* What one sequence has cached: positions [0, len) in blocks[0..n_blocks). Caller's storage; all zero
- * is an empty sequence. */
+/* What one sequence has cached: positions [0, len) in blocks[0..n_blocks). Caller's storage; all
+ * zero is an empty sequence. */
 struct l2_kv_seq {
     uint32_t *blocks; /* owned */
     uint32_t n_blocks, cap;
     uint32_t len;
 };
 
-/* A pool of as many blocks as fit in bytes (at least one context of hp, else L2_LIMIT with the figures).
- * Memory is reserved at once and touched when first used. */
+/* A pool of as many blocks as fit in bytes (at least one context of hp, else L2_LIMIT with the
+ * figures). Memory is reserved at once and touched when first used. */
 int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, uint64_t bytes,
                    struct l2_err *err) L2_MUST_CHECK;
 void l2_kv_pool_free(struct l2_kv_pool *p);
@@ -29,21 +29,27 @@ uint64_t l2_kv_block_bytes(const struct l2_hparams *hp);
 uint32_t l2_kv_pool_blocks(const struct l2_kv_pool *p);
 uint32_t l2_kv_pool_free_blocks(const struct l2_kv_pool *p);
 
-/* Makes room for positions [0, positions). L2_LIMIT when the pool has no block left: callers that
- * reserve what they need at admission never see it. */
+/* Makes room for positions [0, positions), and a copy of the last block where it is to be written
+ * and is shared (after a truncation into a shared block): so call it before every forward pass that
+ * adds to s. L2_LIMIT when the pool has no block left: callers that reserve what they need at
+ * admission never see it. */
 int l2_kv_seq_reserve(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t positions,
                       struct l2_err *err) L2_MUST_CHECK;
 
-/* dst (empty) becomes the first len positions of src: whole blocks are shared, the remainder is copied
- * into a block of its own. */
+/* True when position pos has a block and s is the only sequence that has it. */
+bool l2_kv_seq_writable(const struct l2_kv_pool *p, const struct l2_kv_seq *s, uint32_t pos);
+
+/* dst (empty) becomes the first len positions of src: whole blocks are shared, the remainder is
+ * copied into a block of its own. */
 int l2_kv_seq_fork(struct l2_kv_pool *p, struct l2_kv_seq *dst, const struct l2_kv_seq *src,
                    uint32_t len, struct l2_err *err) L2_MUST_CHECK;
 
-/* Forgets positions from len on; blocks that become empty go back. */
+/* Forgets positions from len on; blocks that are empty then, reserved ones too, go back. */
 void l2_kv_seq_truncate(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t len);
 void l2_kv_seq_release(struct l2_kv_pool *p, struct l2_kv_seq *s);
 
-/* Keys and values of one block, layer and key/value head: (L2_KV_BLOCK, head_dim) each. */
+/* Keys and values of one block, layer and key/value head, as l2_attend_block takes them: keys
+ * transposed (head_dim, L2_KV_BLOCK), values (L2_KV_BLOCK, l2_attend_stride(head_dim)). */
 float *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
 float *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
 

@@ -1,0 +1,65 @@
+/* The vector kernels: one source, compiled for several instruction sets, chosen at run time. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_SIMD_H
+#define L2_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "model/tensors.h"
+
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__SSE2__)
+#    define L2_SIMD_X86 1
+#endif
+
+/* Matrix rows a panel has: weights are packed so that the rows of a panel are the lanes of vectors.
+ */
+#define L2_PANEL 64
+
+/* A matrix product sums this many columns at a time: within a block in order from 0, then block
+ * after block. Part of the definition of native's results. */
+#define L2_SUM_BLOCK 256
+
+/* Part of a matrix: width rows, a multiple of 16, of which valid are real and the others are zero.
+ */
+struct l2_panel {
+    const void *data; /* (cols, width) of dtype, aligned to 64 */
+    enum l2_dtype dtype;
+    uint32_t cols, width, valid;
+};
+
+/* The kernels of one instruction set. All sets give equal bits: multiplications and additions are
+ * separate, in the same order, and sums over lanes have 16 lanes whatever the width of a register.
+ */
+struct l2_simd {
+    const char *name;
+    /* y[i * ldy + j] = sum over k of x[i * cols + k] * panel[k][j] for i < m, j < valid. */
+    void (*panel)(float *y, size_t ldy, const float *x, size_t m, const struct l2_panel *p);
+    /* The rest as ops.h and math.h have them. */
+    void (*attend_block)(const float *q, size_t group, size_t head_dim, const float *k,
+                         const float *v, size_t n, float *m, float *l, float *o);
+    void (*rmsnorm)(float *y, const float *x, const float *weight, size_t n, float eps);
+    void (*rope)(float *x, size_t n_heads, size_t head_dim, const float *cos, const float *sin);
+    void (*swiglu)(float *y, const float *gate, const float *up, size_t n);
+    void (*add)(float *x, const float *y, size_t n);
+    void (*scale)(float *y, const float *x, size_t n, float factor);
+    void (*expf_row)(float *y, const float *x, size_t n, float shift);
+    /* The largest of x[0..n); NaN when one is not finite. */
+    float (*max)(const float *x, size_t n);
+    /* sum of expf(x[i] - shift), summed in double. */
+    double (*sum_exp)(const float *x, size_t n, float shift);
+};
+
+/* The fastest set that this processor has. */
+const struct l2_simd *l2_simd_best(void);
+
+/* All sets that this processor has, the portable one first; tests compare them. Returns their
+ * number. */
+#define L2_SIMD_MAX 3
+size_t l2_simd_all(const struct l2_simd *out[L2_SIMD_MAX]);
+
+extern const struct l2_simd l2_simd_portable;
+#ifdef L2_SIMD_X86
+extern const struct l2_simd l2_simd_avx2, l2_simd_avx512;
+#endif
+
+#endif

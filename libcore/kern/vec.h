@@ -1,0 +1,112 @@
+/* Vectors of L2_LANES floats, for the kernel sources that simd_set.h puts together. Operations are
+ * those of GCC's and clang's vector extension, lane by lane; products are never fused into sums. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_VEC_H
+#define L2_VEC_H
+
+#include <math.h>
+#include <string.h>
+#include "kern/expf.h"
+
+#if L2_LANES == 16
+#    include <immintrin.h>
+#endif
+
+#define VEC_FN static inline __attribute__((always_inline, unused)) L2_TARGET
+
+#ifdef __clang__
+#    define VEC_UNROLL _Pragma("unroll")
+#    pragma clang fp contract(off)
+#else
+#    define VEC_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+typedef float vf __attribute__((vector_size(4 * L2_LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * L2_LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * L2_LANES)));
+/* In memory, at the alignment of a single value. */
+typedef float vf_mem __attribute__((vector_size(4 * L2_LANES), aligned(4), may_alias));
+
+/* Sums over lanes have 16 of them whatever L2_LANES is: VEC_16 vectors. */
+#define VEC_16 (16 / L2_LANES)
+
+VEC_FN vf vec_load(const float *p)
+{
+    return *(const vf_mem *)p;
+}
+
+VEC_FN void vec_store(float *p, vf v)
+{
+    *(vf_mem *)p = v;
+}
+
+VEC_FN vf vec_set(float v)
+{
+    return v - (vf){0};
+}
+
+/* The lanes of a where the mask is all ones, of b where it is 0. */
+VEC_FN vf vec_select(vi mask, vf a, vf b)
+{
+    return (vf)(((vi)a & mask) | ((vi)b & ~mask));
+}
+
+/* The larger of a and b; b where a is NaN. */
+VEC_FN vf vec_larger(vf a, vf b)
+{
+    return vec_select(a > b, a, b);
+}
+
+/* A row's last n < 16 values, with fill behind them. */
+VEC_FN void vec_tail(float out[16], const float *p, size_t n, float fill)
+{
+    for (size_t i = 0; i < 16; i++)
+        out[i] = fill;
+    memcpy(out, p, n * sizeof *p);
+}
+
+/* Lane i + lane i + 8, then + 4, + 2, + 1. */
+VEC_FN float vec_sum16(const vf v[VEC_16])
+{
+    float t[16];
+    for (int i = 0; i < VEC_16; i++)
+        vec_store(t + i * L2_LANES, v[i]);
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            t[i] += t[i + half];
+    return t[0];
+}
+
+/* The largest lane; NaN lanes may be passed over. */
+VEC_FN float vec_max16(const vf v[VEC_16])
+{
+    float t[16];
+    for (int i = 0; i < VEC_16; i++)
+        vec_store(t + i * L2_LANES, v[i]);
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
+    return t[0];
+}
+
+/* exp, the same operations in the same order as l2_expf. */
+VEC_FN vf vec_exp(vf x)
+{
+    vf t = x * L2_EXPF_LOG2E + L2_EXPF_ROUND;
+    vi n = (vi)((vu)t - (vu)vec_set(L2_EXPF_ROUND));
+    t -= L2_EXPF_ROUND;
+    vf r = x - t * L2_EXPF_LN2_HI - t * L2_EXPF_LN2_LO;
+    vf q = vec_set(L2_EXPF_C4);
+    q = q * r + L2_EXPF_C3;
+    q = q * r + L2_EXPF_C2;
+    q = q * r + L2_EXPF_C1;
+    q = q * r + L2_EXPF_C0;
+    vf p = q * (r * r) + r + 1.0f;
+    vi half = n >> 1;
+    vf a = (vf)(((vu)half + 127) << 23), b = (vf)(((vu)n - (vu)half + 127) << 23);
+    vf y = p * a * b;
+    y = vec_select(x > L2_EXPF_MAX, vec_set(INFINITY), y);
+    return vec_select(x < L2_EXPF_MIN, vec_set(0), y);
+}
+
+#endif

@@ -1,0 +1,203 @@
+/* Products of a few rows with a panel of a packed matrix; see simd_set.h. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_VEC_PANEL_H
+#define L2_VEC_PANEL_H
+
+#define VEC_TILE 6 /* rows at once at most */
+
+typedef uint16_t vh __attribute__((vector_size(2 * L2_LANES)));
+typedef uint16_t vh_mem __attribute__((vector_size(2 * L2_LANES), aligned(2), may_alias));
+
+/* Half-precision values to float, exactly. */
+VEC_FN vf vec_from_f16(const uint16_t *p)
+{
+#if L2_LANES == 16
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+#else
+    /* Exponent and fraction in their places, then the bias is mended by a product, which serves
+     * subnormals too; an exponent of all ones stays one. */
+    vu h = __builtin_convertvector((vh) * (const vh_mem *)p, vu);
+    vf magnitude = (vf)((h & 0x7fff) << 13) * 0x1p112f;
+    vu special = (vu)((h & 0x7c00) == 0x7c00) & 0x7f800000;
+    return (vf)((vu)magnitude | special | (h & 0x8000) << 16);
+#endif
+}
+
+VEC_FN vf vec_from_bf16(const uint16_t *p)
+{
+    return (vf)(__builtin_convertvector((vh) * (const vh_mem *)p, vu) << 16);
+}
+
+/* Values i, i + 1, ... of w. */
+VEC_FN vf vec_weights(const void *w, size_t i, enum l2_dtype dtype)
+{
+    switch (dtype) {
+    case L2_F16:
+        return vec_from_f16((const uint16_t *)w + i);
+    case L2_BF16:
+        return vec_from_bf16((const uint16_t *)w + i);
+    default:
+        return vec_load((const float *)w + i);
+    }
+}
+
+/* y[i][j] = sum over k < n of x[i][k] w[k][j], or that added to y where add is set, for i < M and
+ * one stripe of NV vectors: each sum is a lane of an accumulator of its own, so that its order is
+ * that of k whatever M and NV are. */
+VEC_FN void vec_stripe(float *y, size_t ldy, const float *x, size_t ldx, const void *w, size_t ldw,
+                       size_t n, bool add, enum l2_dtype dtype, const int M, const int NV)
+{
+    vf acc[VEC_TILE][8] = {0};
+    for (size_t k = 0; k < n; k++) {
+        vf b[8];
+        VEC_UNROLL
+        for (int j = 0; j < NV; j++)
+            b[j] = vec_weights(w, k * ldw + (size_t)j * L2_LANES, dtype);
+        VEC_UNROLL
+        for (int i = 0; i < M; i++) {
+            float a = x[(size_t)i * ldx + k];
+            VEC_UNROLL
+            for (int j = 0; j < NV; j++)
+                acc[i][j] += a * b[j];
+        }
+    }
+    VEC_UNROLL
+    for (int i = 0; i < M; i++) {
+        VEC_UNROLL
+        for (int j = 0; j < NV; j++) {
+            float *p = y + (size_t)i * ldy + j * L2_LANES;
+            vec_store(p, add ? vec_load(p) + acc[i][j] : acc[i][j]);
+        }
+    }
+}
+
+/* The stripes of a panel of width columns, a multiple of 16: NV vectors each, as many as leave room
+ * in the registers for M rows of sums, and narrow ones for the rest. */
+VEC_FN void vec_stripes(float *y, size_t ldy, const float *x, size_t ldx, const void *w, size_t ldw,
+                        size_t width, size_t n, bool add, enum l2_dtype dtype, const int M,
+                        const int NV)
+{
+    const size_t wide = (size_t)NV * L2_LANES;
+    size_t size = dtype == L2_F32 ? 4 : 2, j = 0;
+    for (; j + wide <= width; j += wide)
+        vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, dtype, M, NV);
+    for (; j < width; j += 16)
+        vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, dtype, M, VEC_16);
+}
+
+/* Vectors a stripe: with 32 registers 24 sums, with 16 registers 8 to 12. */
+#if L2_LANES == 16
+#    define VEC_NV(m) 4
+#else
+#    define VEC_NV(m) ((m) == 1 ? 8 : (m) <= 3 ? 4 : 2)
+#endif
+
+#define VEC_DEFINE_TILE(m)                                                                         \
+    static L2_TARGET void vec_tile_##m(float *y, size_t ldy, const float *x, size_t ldx,           \
+                                       const float *w, size_t ldw, size_t width, size_t n,         \
+                                       bool add)                                                   \
+    {                                                                                              \
+        vec_stripes(y, ldy, x, ldx, w, ldw, width, n, add, L2_F32, m, VEC_NV(m));                  \
+    }
+VEC_DEFINE_TILE(1)
+VEC_DEFINE_TILE(2)
+VEC_DEFINE_TILE(3)
+VEC_DEFINE_TILE(4)
+VEC_DEFINE_TILE(5)
+VEC_DEFINE_TILE(6)
+
+/* y (m, width) = x (m, n) w (n, width), or added to y; m <= VEC_TILE. */
+static L2_TARGET void vec_tile(size_t m, float *y, size_t ldy, const float *x, size_t ldx,
+                               const float *w, size_t ldw, size_t width, size_t n, bool add)
+{
+    static void (*const tiles[VEC_TILE])(float *, size_t, const float *, size_t, const float *,
+                                         size_t, size_t, size_t, bool) = {
+        vec_tile_1, vec_tile_2, vec_tile_3, vec_tile_4, vec_tile_5, vec_tile_6};
+    tiles[m - 1](y, ldy, x, ldx, w, ldw, width, n, add);
+}
+
+/* One row with 16-bit weights, expanded in registers. */
+static L2_TARGET void vec_row_f16(float *y, const float *x, const void *w, size_t width, size_t n,
+                                  bool add)
+{
+    vec_stripes(y, 0, x, 0, w, width, width, n, add, L2_F16, 1, VEC_NV(1));
+}
+
+static L2_TARGET void vec_row_bf16(float *y, const float *x, const void *w, size_t width, size_t n,
+                                   bool add)
+{
+    vec_stripes(y, 0, x, 0, w, width, width, n, add, L2_BF16, 1, VEC_NV(1));
+}
+
+static L2_TARGET void vec_expand(float *out, const void *w, size_t n, enum l2_dtype dtype)
+{
+    if (dtype == L2_F16)
+        for (size_t i = 0; i < n; i += L2_LANES)
+            vec_store(out + i, vec_from_f16((const uint16_t *)w + i));
+    else
+        for (size_t i = 0; i < n; i += L2_LANES)
+            vec_store(out + i, vec_from_bf16((const uint16_t *)w + i));
+}
+
+/* One block of columns of x (m, ldx) with the n * width weights w, in tiles of about equal height.
+ */
+static L2_TARGET void vec_panel_block(float *y, size_t ldy, const float *x, size_t ldx, size_t m,
+                                      const void *w, enum l2_dtype dtype, size_t width, size_t n,
+                                      bool add)
+{
+    if (m == 1 && dtype == L2_F16) {
+        vec_row_f16(y, x, w, width, n, add);
+        return;
+    }
+    if (m == 1 && dtype == L2_BF16) {
+        vec_row_bf16(y, x, w, width, n, add);
+        return;
+    }
+    float expanded[L2_SUM_BLOCK * L2_PANEL] __attribute__((aligned(64)));
+    if (dtype != L2_F32) {
+        vec_expand(expanded, w, n * width, dtype);
+        w = expanded;
+    }
+    size_t left = (m + VEC_TILE - 1) / VEC_TILE;
+    for (size_t i = 0; i < m; left--) {
+        size_t rows = (m - i + left - 1) / left;
+        vec_tile(rows, y + i * ldy, ldy, x + i * ldx, ldx, w, width, width, n, add);
+        i += rows;
+    }
+}
+
+/* A panel with padding has its sums in a buffer first, VEC_TILE rows at a time. */
+static L2_TARGET void vec_panel_padded(float *y, size_t ldy, const float *x, size_t m,
+                                       const struct l2_panel *p)
+{
+    float sums[VEC_TILE * L2_PANEL];
+    size_t size = p->dtype == L2_F32 ? 4 : 2;
+    for (size_t i = 0; i < m; i += VEC_TILE) {
+        size_t rows = m - i < VEC_TILE ? m - i : VEC_TILE;
+        for (size_t k = 0; k < p->cols; k += L2_SUM_BLOCK) {
+            size_t n = p->cols - k < L2_SUM_BLOCK ? p->cols - k : L2_SUM_BLOCK;
+            vec_panel_block(sums, p->width, x + i * p->cols + k, p->cols, rows,
+                            (const char *)p->data + k * p->width * size, p->dtype, p->width, n,
+                            k > 0);
+        }
+        for (size_t r = 0; r < rows; r++)
+            memcpy(y + (i + r) * ldy, sums + r * p->width, p->valid * sizeof *y);
+    }
+}
+
+static L2_TARGET void vec_panel(float *y, size_t ldy, const float *x, size_t m,
+                                const struct l2_panel *p)
+{
+    if (p->valid < p->width) {
+        vec_panel_padded(y, ldy, x, m, p);
+        return;
+    }
+    size_t size = p->dtype == L2_F32 ? 4 : 2;
+    for (size_t k = 0; k < p->cols; k += L2_SUM_BLOCK) {
+        size_t n = p->cols - k < L2_SUM_BLOCK ? p->cols - k : L2_SUM_BLOCK;
+        vec_panel_block(y, ldy, x + k, p->cols, m, (const char *)p->data + k * p->width * size,
+                        p->dtype, p->width, n, k > 0);
+    }
+}
+
+#endif

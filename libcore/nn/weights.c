@@ -1,0 +1,100 @@
+/* Packs a model's tensors for a backend. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "nn/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "kern/aligned.h"
+
+struct packing {
+    struct l2_weights *w;
+    const struct l2_model *m;
+    struct l2_pool *pool;
+    struct l2_err *err;
+    int result; /* once it is not L2_OK nothing more is packed */
+};
+
+static void pack(struct packing *p, struct l2_weight *out, const enum l2_role *roles,
+                 size_t n_roles, uint32_t layer)
+{
+    const struct l2_tensor *parts[3];
+    if (p->result != L2_OK)
+        return;
+    for (size_t i = 0; i < n_roles; i++)
+        parts[i] = l2_model_tensor(p->m, roles[i], layer);
+    p->result = p->w->backend->pack(out, parts, n_roles, p->m->hp.head_dim, p->pool, p->err);
+    p->w->bytes += out->bytes;
+}
+
+static float *norm(struct packing *p, enum l2_role role, uint32_t layer)
+{
+    if (p->result != L2_OK)
+        return NULL;
+    const struct l2_tensor *t = l2_model_tensor(p->m, role, layer);
+    float *out = l2_aligned_alloc(t->cols, sizeof *out, p->err);
+    if (!out) {
+        p->result = L2_MEMORY;
+        return NULL;
+    }
+    l2_tensor_row(t, p->m->hp.head_dim, 0, out);
+    p->w->bytes += t->cols * sizeof *out;
+    return out;
+}
+
+static void pack_layer(struct packing *p, uint32_t i)
+{
+    static const enum l2_role qkv[] = {L2_T_Q, L2_T_K, L2_T_V}, gate_up[] = {L2_T_GATE, L2_T_UP},
+                              o[] = {L2_T_O}, down[] = {L2_T_DOWN};
+    struct l2_layer_weights *l = &p->w->layers[i];
+    l->attn_norm = norm(p, L2_T_ATTN_NORM, i);
+    l->ffn_norm = norm(p, L2_T_FFN_NORM, i);
+    pack(p, &l->qkv, qkv, 3, i);
+    pack(p, &l->o, o, 1, i);
+    pack(p, &l->gate_up, gate_up, 2, i);
+    pack(p, &l->down, down, 1, i);
+}
+
+int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
+                    const struct l2_backend *backend, uint32_t n_layers, bool with_norm,
+                    bool with_head, struct l2_pool *pool, struct l2_err *err)
+{
+    struct packing p = {w, m, pool, err, L2_OK};
+    memset(w, 0, sizeof *w);
+    w->backend = backend;
+    w->embed = l2_model_tensor(m, L2_T_EMBED, 0);
+    w->layers = calloc(n_layers, sizeof *w->layers);
+    if (!w->layers)
+        return l2_err_memory(err, n_layers * sizeof *w->layers);
+    w->n_layers = n_layers;
+    for (uint32_t i = 0; i < n_layers; i++)
+        pack_layer(&p, i);
+    if (with_norm)
+        w->norm = norm(&p, L2_T_NORM, 0);
+    if (with_head) {
+        enum l2_role head = m->hp.head == L2_HEAD_LABELS ? L2_T_SCORE
+                            : m->hp.tied                 ? L2_T_EMBED
+                                                         : L2_T_HEAD;
+        pack(&p, &w->head, &head, 1, 0);
+    }
+    return p.result;
+}
+
+void l2_weights_release(struct l2_weights *w)
+{
+    for (uint32_t i = 0; i < w->n_layers; i++) {
+        struct l2_layer_weights *l = &w->layers[i];
+        free(l->attn_norm);
+        free(l->ffn_norm);
+        w->backend->release(&l->qkv);
+        w->backend->release(&l->o);
+        w->backend->release(&l->gate_up);
+        w->backend->release(&l->down);
+    }
+    free(w->layers);
+    free(w->norm);
+    if (w->backend)
+        w->backend->release(&w->head);
+    memset(w, 0, sizeof *w);
+}

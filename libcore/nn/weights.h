@@ -1,0 +1,35 @@
+/* A model's weights as the forward pass wants them. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_NN_WEIGHTS_H
+#define L2_NN_WEIGHTS_H
+
+#include "kern/backend.h"
+#include "model/model.h"
+
+struct l2_layer_weights {
+    float *attn_norm, *ffn_norm; /* (dim) */
+    struct l2_weight qkv;        /* queries, keys and values, one below the other */
+    struct l2_weight o;
+    struct l2_weight gate_up; /* gate above up */
+    struct l2_weight down;
+};
+
+/* Caller's storage; all zero is empty. */
+struct l2_weights {
+    const struct l2_backend *backend;
+    const struct l2_tensor *embed; /* borrowed from the model */
+    struct l2_layer_weights *layers;
+    uint32_t n_layers;
+    float *norm;           /* (dim), or NULL */
+    struct l2_weight head; /* or empty */
+    uint64_t bytes;        /* of all that is owned */
+};
+
+/* Packs the first n_layers layers, and with_norm, with_head the rest, into w (empty). Release also
+ * after failure. */
+int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
+                    const struct l2_backend *backend, uint32_t n_layers, bool with_norm,
+                    bool with_head, struct l2_pool *pool, struct l2_err *err) L2_MUST_CHECK;
+void l2_weights_release(struct l2_weights *w);
+
+#endif

@@ -1,0 +1,708 @@
+/* Unit tests of the forward pass: the goldens of an independent implementation in double, and
+ * native's promise that an output depends on its sequence alone, bit for bit. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "kern/ops.h"
+#include "model/safetensors.h"
+#include "nn/engine.h"
+#include "util/num.h"
+
+#define LENGTH    200 /* tokens of the test sequences: several blocks */
+#define N_SEQS    5
+#define MAX_ROWS  256
+#define TOLERANCE 2e-4
+
+static const struct l2_backend *const backends[] = {&l2_backend_native, &l2_backend_blas};
+
+static const struct l2_hparams small_hp = {.dim = 40,
+                                           .hidden = 72,
+                                           .n_layers = 3,
+                                           .n_heads = 6,
+                                           .n_kv_heads = 2,
+                                           .head_dim = 12,
+                                           .vocab_size = 90,
+                                           .context = 256,
+                                           .norm_eps = 1e-5f,
+                                           .rope_theta = 10000,
+                                           .bos = 1};
+
+static struct l2_model *model_new(const struct l2_hparams *hp, enum l2_dtype dtype)
+{
+    struct l2_model *m = calloc(1, sizeof *m);
+    uint32_t seed = 12345;
+    assert_non_null(m);
+    m->hp = *hp;
+    size_t n = l2_tensor_count(hp);
+    m->tensors = calloc(n, sizeof *m->tensors);
+    assert_non_null(m->tensors);
+    for (size_t i = 0; i < n; i++) {
+        struct l2_tensor *t = &m->tensors[i];
+        enum l2_role role;
+        uint32_t layer;
+        l2_tensor_at(hp, i, &role, &layer);
+        l2_role_shape(hp, role, &t->rows, &t->cols);
+        t->dtype = dtype;
+        size_t values = (size_t)t->rows * t->cols, size = l2_dtype_size(dtype);
+        uint8_t *data = malloc(values * size);
+        assert_non_null(data);
+        for (size_t j = 0; j < values; j++) {
+            seed = seed * 1664525u + 1013904223u;
+            float v = (float)(seed >> 8) * 0x1p-23f - 1;
+            v = l2_roles[role].decayed ? 0.4f * v : 1 + 0.3f * v;
+            if (dtype == L2_F32)
+                l2_put_f32le(data + 4 * j, v);
+            else
+                l2_put_u16le(data + 2 * j, l2_bf16_from_f32(v));
+        }
+        t->data = data;
+    }
+    return m;
+}
+
+static void model_free(struct l2_model *m)
+{
+    for (size_t i = 0; i < l2_tensor_count(&m->hp); i++)
+        free((void *)(uintptr_t)m->tensors[i].data);
+    free(m->tensors);
+    free(m);
+}
+
+static struct l2_engine_opts opts_of(const struct l2_backend *backend, struct l2_pool *pool)
+{
+    return (struct l2_engine_opts){.backend = backend,
+                                   .pool = pool,
+                                   .max_rows = MAX_ROWS,
+                                   .max_outputs = MAX_ROWS,
+                                   .kv_bytes = (uint64_t)64 << 20};
+}
+
+static struct l2_engine *engine_of(const struct l2_model *m, struct l2_engine_opts opts)
+{
+    struct l2_engine *e;
+    struct l2_err err;
+    if (l2_engine_new(&e, m, &opts, &err) != L2_OK)
+        fail_msg("%s", err.text);
+    return e;
+}
+
+static uint32_t token_of(const struct l2_engine *e, uint32_t seq, uint32_t pos)
+{
+    return (seq * 131 + pos * 37 + pos * pos % 11) % l2_engine_hparams(e)->vocab_size;
+}
+
+static void forward(struct l2_engine *e, const struct l2_row *rows, size_t n, enum l2_output what,
+                    const float **values)
+{
+    struct l2_err err;
+    if (l2_engine_forward(e, rows, n, what, values, &err) != L2_OK)
+        fail_msg("%s", err.text);
+}
+
+static void reserve(struct l2_engine *e, struct l2_kv_seq *s, uint32_t positions)
+{
+    struct l2_err err;
+    if (l2_kv_seq_reserve(l2_engine_kv(e), s, positions, &err) != L2_OK)
+        fail_msg("%s", err.text);
+}
+
+static size_t width_of(const struct l2_engine *e, enum l2_output what)
+{
+    const struct l2_hparams *hp = l2_engine_hparams(e);
+    if (what == L2_OUT_HIDDEN)
+        return hp->dim;
+    return hp->head == L2_HEAD_LABELS ? hp->n_labels : hp->vocab_size;
+}
+
+/* Feeds tokens to s in one pass; outputs of all of them into out unless it is NULL. */
+static void feed(struct l2_engine *e, struct l2_kv_seq *s, const uint32_t *tokens, size_t n,
+                 enum l2_output what, float *out)
+{
+    struct l2_row rows[MAX_ROWS];
+    const float *values;
+    reserve(e, s, s->len + (uint32_t)n);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (struct l2_row){tokens[i], s, out != NULL};
+    forward(e, rows, n, what, &values);
+    assert_true((values != NULL) == (out != NULL));
+    if (out)
+        memcpy(out, values, n * width_of(e, what) * sizeof *out);
+}
+
+/* The test sequences' logits, one token a pass: what every other way must reproduce. */
+static float *one_by_one(struct l2_engine *e)
+{
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    float *want = malloc(N_SEQS * LENGTH * vocab * sizeof *want);
+    assert_non_null(want);
+    for (uint32_t s = 0; s < N_SEQS; s++) {
+        struct l2_kv_seq seq = {0};
+        for (uint32_t i = 0; i < LENGTH; i++) {
+            uint32_t token = token_of(e, s, i);
+            feed(e, &seq, &token, 1, L2_OUT_HEAD, want + (s * LENGTH + i) * vocab);
+        }
+        assert_int_equal(seq.len, LENGTH);
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+    }
+    return want;
+}
+
+/* Sequence s in chunks of the given size. */
+static void check_chunks(struct l2_engine *e, const float *want, uint32_t s, uint32_t chunk)
+{
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    float *got = malloc(LENGTH * vocab * sizeof *got);
+    struct l2_kv_seq seq = {0};
+    uint32_t tokens[LENGTH];
+    assert_non_null(got);
+    for (uint32_t i = 0; i < LENGTH; i++)
+        tokens[i] = token_of(e, s, i);
+    for (uint32_t i = 0; i < LENGTH; i += chunk)
+        feed(e, &seq, tokens + i, LENGTH - i < chunk ? LENGTH - i : chunk, L2_OUT_HEAD,
+             got + i * vocab);
+    assert_memory_equal(got, want + s * LENGTH * vocab, LENGTH * vocab * sizeof *got);
+    l2_kv_seq_release(l2_engine_kv(e), &seq);
+    free(got);
+}
+
+/* All sequences at once, each with a varying number of rows a pass, interleaved, some rows without
+ * output. */
+static void check_ragged(struct l2_engine *e, const float *want, uint32_t seed)
+{
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    struct l2_kv_seq seqs[N_SEQS] = {0};
+    for (uint32_t s = 0; s < N_SEQS; s++)
+        reserve(e, &seqs[s], LENGTH);
+    for (bool more = true; more;) {
+        struct l2_row rows[MAX_ROWS];
+        const float *wanted[MAX_ROWS], *values;
+        uint32_t next[N_SEQS];
+        size_t n = 0, n_outputs = 0;
+        for (uint32_t s = 0; s < N_SEQS; s++)
+            next[s] = seqs[s].len;
+        for (int turn = 0; turn < 2; turn++)
+            for (uint32_t s = 0; s < N_SEQS; s++) {
+                seed = seed * 1664525u + 1013904223u;
+                for (uint32_t k = (seed >> 16) % 24; k > 0 && next[s] < LENGTH; k--) {
+                    bool output = (seed >> k) & 1;
+                    if (output)
+                        wanted[n_outputs++] = want + (s * LENGTH + next[s]) * vocab;
+                    rows[n++] = (struct l2_row){token_of(e, s, next[s]), &seqs[s], output};
+                    next[s]++;
+                }
+            }
+        forward(e, rows, n, L2_OUT_HEAD, &values);
+        for (size_t i = 0; i < n_outputs; i++)
+            assert_memory_equal(values + i * vocab, wanted[i], vocab * sizeof *values);
+        more = false;
+        for (uint32_t s = 0; s < N_SEQS; s++)
+            more = more || seqs[s].len < LENGTH;
+    }
+    for (uint32_t s = 0; s < N_SEQS; s++)
+        l2_kv_seq_release(l2_engine_kv(e), &seqs[s]);
+}
+
+/* Sequence s forked at len from a prompt, after the prompt went on differently. */
+static void check_fork(struct l2_engine *e, const float *want, uint32_t s, uint32_t len)
+{
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    float *got = malloc(LENGTH * vocab * sizeof *got);
+    struct l2_kv_seq prompt = {0}, fork = {0};
+    struct l2_err err;
+    uint32_t tokens[LENGTH];
+    assert_non_null(got);
+    for (uint32_t i = 0; i < LENGTH; i++)
+        tokens[i] = token_of(e, s, i);
+    feed(e, &prompt, tokens, len, L2_OUT_HEAD, NULL);
+    assert_int_equal(l2_kv_seq_fork(l2_engine_kv(e), &fork, &prompt, len, &err), L2_OK);
+    feed(e, &prompt, tokens, 40, L2_OUT_HEAD, got);
+    feed(e, &fork, tokens + len, LENGTH - len, L2_OUT_HEAD, got);
+    assert_memory_equal(got, want + (s * LENGTH + len) * vocab,
+                        (LENGTH - len) * vocab * sizeof *got);
+    /* and the prompt itself, cut back into what it shares */
+    l2_kv_seq_truncate(l2_engine_kv(e), &prompt, len - 1);
+    feed(e, &prompt, tokens + len - 1, LENGTH - len + 1, L2_OUT_HEAD, got);
+    assert_memory_equal(got, want + (s * LENGTH + len - 1) * vocab,
+                        (LENGTH - len + 1) * vocab * sizeof *got);
+    l2_kv_seq_truncate(l2_engine_kv(e), &fork, len);
+    feed(e, &fork, tokens + len, LENGTH - len, L2_OUT_HEAD, got);
+    assert_memory_equal(got, want + (s * LENGTH + len) * vocab,
+                        (LENGTH - len) * vocab * sizeof *got);
+    l2_kv_seq_release(l2_engine_kv(e), &prompt);
+    l2_kv_seq_release(l2_engine_kv(e), &fork);
+    free(got);
+}
+
+static void check_equal_bits(const struct l2_model *m)
+{
+    static const uint32_t chunks[] = {2, 3, 7, 63, 64, 65, 128, LENGTH};
+    static const uint32_t forks[] = {1, 63, 64, 65, 128, 150};
+    struct l2_engine *alone = engine_of(m, opts_of(&l2_backend_native, NULL));
+    float *want = one_by_one(alone);
+    l2_engine_free(alone);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct l2_pool *pool;
+        struct l2_err err;
+        assert_int_equal(l2_pool_new(&pool, threads, &err), L2_OK);
+        struct l2_engine *e = engine_of(m, opts_of(&l2_backend_native, pool));
+        for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
+            check_chunks(e, want, (uint32_t)i % N_SEQS, chunks[i]);
+        for (uint32_t seed = 1; seed < 6; seed++)
+            check_ragged(e, want, seed);
+        for (size_t i = 0; i < sizeof forks / sizeof *forks; i++)
+            check_fork(e, want, (uint32_t)i % N_SEQS, forks[i]);
+        assert_int_equal(l2_kv_pool_free_blocks(l2_engine_kv(e)),
+                         l2_kv_pool_blocks(l2_engine_kv(e)));
+        l2_engine_free(e);
+        l2_pool_free(pool);
+    }
+    free(want);
+}
+
+static void test_equal_bits(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < 2; dtype++) {
+        struct l2_model *m = model_new(&small_hp, dtype ? L2_BF16 : L2_F32);
+        check_equal_bits(m);
+        model_free(m);
+    }
+}
+
+/* Wide enough that every product and every row operation is split over threads. */
+static void test_equal_bits_wide(void **state)
+{
+    struct l2_hparams hp = small_hp;
+    (void)state;
+    hp.dim = 320;
+    hp.hidden = 700;
+    hp.n_heads = 5;
+    hp.n_kv_heads = 5;
+    hp.head_dim = 72;
+    hp.n_layers = 2;
+    hp.tied = true;
+    struct l2_model *m = model_new(&hp, L2_BF16);
+    check_equal_bits(m);
+    model_free(m);
+}
+
+static void test_backends_agree(void **state)
+{
+    struct l2_model *m = model_new(&small_hp, L2_F32);
+    uint32_t tokens[LENGTH];
+    float *logits[2];
+    (void)state;
+    for (size_t b = 0; b < 2; b++) {
+        struct l2_engine *e = engine_of(m, opts_of(backends[b], NULL));
+        struct l2_kv_seq seq = {0};
+        logits[b] = malloc(LENGTH * small_hp.vocab_size * sizeof(float));
+        assert_non_null(logits[b]);
+        for (uint32_t i = 0; i < LENGTH; i++)
+            tokens[i] = token_of(e, 3, i);
+        feed(e, &seq, tokens, 100, L2_OUT_HEAD, logits[b]);
+        for (uint32_t i = 100; i < LENGTH; i++)
+            feed(e, &seq, tokens + i, 1, L2_OUT_HEAD, logits[b] + i * small_hp.vocab_size);
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+        l2_engine_free(e);
+    }
+    for (size_t i = 0; i < LENGTH * small_hp.vocab_size; i++)
+        assert_true(fabsf(logits[0][i] - logits[1][i]) < 1e-4f);
+    free(logits[0]);
+    free(logits[1]);
+    model_free(m);
+}
+
+/* The state after all layers, normed here, is the engine's final hidden state; and the layers
+ * before do not know of those behind. */
+static void test_layers(void **state)
+{
+    struct l2_model *m = model_new(&small_hp, L2_F32);
+    size_t dim = small_hp.dim, n = 70;
+    float *whole = malloc(n * dim * sizeof *whole), *part = malloc(n * dim * sizeof *part);
+    float norm[40];
+    uint32_t tokens[70];
+    (void)state;
+    assert_true(whole && part);
+    for (uint32_t i = 0; i < n; i++)
+        tokens[i] = (i * 29) % small_hp.vocab_size;
+    struct l2_engine_opts opts = opts_of(&l2_backend_native, NULL);
+    struct l2_engine *e = engine_of(m, opts);
+    struct l2_kv_seq seq = {0};
+    feed(e, &seq, tokens, n, L2_OUT_HIDDEN, whole);
+    l2_kv_seq_release(l2_engine_kv(e), &seq);
+    l2_engine_free(e);
+
+    opts.n_layers = 3;
+    e = engine_of(m, opts);
+    feed(e, &seq, tokens, n, L2_OUT_HIDDEN, part);
+    l2_tensor_row(l2_model_tensor(m, L2_T_NORM, 0), 12, 0, norm);
+    for (size_t i = 0; i < n; i++)
+        l2_rmsnorm_fwd(part + i * dim, part + i * dim, norm, dim, small_hp.norm_eps);
+    assert_memory_equal(part, whole, n * dim * sizeof *part);
+    l2_kv_seq_release(l2_engine_kv(e), &seq);
+    l2_engine_free(e);
+
+    opts.n_layers = 1;
+    e = engine_of(m, opts);
+    feed(e, &seq, tokens, n, L2_OUT_HIDDEN, part);
+    l2_kv_seq_release(l2_engine_kv(e), &seq);
+    l2_engine_free(e);
+    struct l2_hparams one_hp = small_hp;
+    one_hp.n_layers = 1;
+    struct l2_model *one = model_new(&one_hp, L2_F32); /* the same seed: the same first layer */
+    opts.n_layers = 0;
+    e = engine_of(one, opts);
+    feed(e, &seq, tokens, n, L2_OUT_HIDDEN, whole);
+    l2_tensor_row(l2_model_tensor(one, L2_T_NORM, 0), 12, 0, norm);
+    for (size_t i = 0; i < n; i++)
+        l2_rmsnorm_fwd(part + i * dim, part + i * dim, norm, dim, small_hp.norm_eps);
+    assert_memory_equal(part, whole, n * dim * sizeof *part);
+    l2_kv_seq_release(l2_engine_kv(e), &seq);
+    l2_engine_free(e);
+    model_free(one);
+    model_free(m);
+    free(whole);
+    free(part);
+}
+
+/* Weights that are not finite give outputs that are not, without harm to other sequences. */
+static void test_nan_token(void **state)
+{
+    struct l2_model *m = model_new(&small_hp, L2_F32);
+    struct l2_tensor *embed = &m->tensors[0];
+    struct l2_kv_seq a = {0}, b = {0};
+    const float *values;
+    float want[90];
+    (void)state;
+    l2_put_f32le((uint8_t *)(uintptr_t)embed->data + 4 * (7 * 40 + 3), NAN);
+    struct l2_engine *e = engine_of(m, opts_of(&l2_backend_native, NULL));
+    feed(e, &a, (uint32_t[]){5}, 1, L2_OUT_HEAD, want);
+    l2_kv_seq_truncate(l2_engine_kv(e), &a, 0);
+    reserve(e, &a, 2);
+    reserve(e, &b, 1);
+    const struct l2_row rows[] = {{5, &a, true}, {7, &a, true}, {5, &b, true}};
+    forward(e, rows, 3, L2_OUT_HEAD, &values);
+    assert_memory_equal(values, want, sizeof want); /* a position before the bad one */
+    assert_true(isnan(values[90]));
+    assert_memory_equal(values + 2 * 90, want, sizeof want);
+    l2_kv_seq_release(l2_engine_kv(e), &a);
+    l2_kv_seq_release(l2_engine_kv(e), &b);
+    l2_engine_free(e);
+    model_free(m);
+}
+
+static void assert_refused(struct l2_engine *e, const struct l2_row *rows, size_t n,
+                           enum l2_output what, const char *text)
+{
+    uint32_t before[MAX_ROWS + 1];
+    const float *values = (const float *)before;
+    struct l2_err err;
+    for (size_t i = 0; i < n; i++)
+        before[i] = rows[i].seq->len;
+    assert_int_equal(l2_engine_forward(e, rows, n, what, &values, &err), L2_ARGUMENT);
+    assert_string_equal(err.text, text);
+    assert_null(values);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(rows[i].seq->len, before[i]);
+}
+
+static void test_refusals(void **state)
+{
+    struct l2_hparams hp = small_hp;
+    struct l2_row rows[MAX_ROWS + 1];
+    struct l2_kv_seq a = {0}, b = {0};
+    const float *values;
+    struct l2_err err;
+    struct l2_engine *e;
+    (void)state;
+    hp.context = 10;
+    struct l2_model *m = model_new(&hp, L2_F32);
+    struct l2_engine_opts opts = opts_of(&l2_backend_native, NULL);
+    opts.max_outputs = 3;
+    e = engine_of(m, opts);
+    assert_int_equal(l2_engine_max_rows(e), MAX_ROWS);
+    assert_int_equal(l2_engine_max_outputs(e), 3);
+    reserve(e, &a, 11);
+    for (size_t i = 0; i <= MAX_ROWS; i++)
+        rows[i] = (struct l2_row){1, &a, i < 4};
+    assert_refused(e, rows, 11, L2_OUT_HEAD, "4 outputs in one pass, at most 3");
+    rows[0].wants_output = false;
+    assert_refused(e, rows, 11, L2_OUT_HEAD, "position 10 is outside of the context of 10");
+    assert_refused(e, rows, MAX_ROWS + 1, L2_OUT_HEAD, "257 rows in one pass, at most 256");
+    rows[5].token = 90;
+    assert_refused(e, rows, 10, L2_OUT_HEAD, "token 90 is not in the model's vocabulary of 90");
+    rows[5].token = 89;
+    rows[2].seq = &b;
+    assert_refused(e, rows, 10, L2_OUT_HEAD, "no room was reserved in the KV cache for position 0");
+    rows[2].seq = &a;
+    forward(e, rows, 10, L2_OUT_HEAD, &values);
+    assert_non_null(values);
+    forward(e, rows, 0, L2_OUT_HEAD, &values);
+    assert_null(values);
+    l2_kv_seq_release(l2_engine_kv(e), &a);
+    l2_engine_free(e);
+
+    opts.no_head = true;
+    e = engine_of(m, opts);
+    reserve(e, &a, 1);
+    rows[0] = (struct l2_row){1, &a, true};
+    assert_refused(e, rows, 1, L2_OUT_HEAD, "the engine was made without the model's head");
+    forward(e, rows, 1, L2_OUT_HIDDEN, &values);
+    l2_kv_seq_release(l2_engine_kv(e), &a);
+    l2_engine_free(e);
+
+    opts.n_layers = 4;
+    assert_int_equal(l2_engine_new(&e, m, &opts, &err), L2_ARGUMENT);
+    assert_string_equal(err.text, "the model has 3 layers, asked for 4");
+    assert_null(e);
+    opts.n_layers = 0;
+    opts.kv_bytes = 100;
+    assert_int_equal(l2_engine_new(&e, m, &opts, &err), L2_LIMIT);
+    opts.max_rows = 0;
+    assert_int_equal(l2_engine_new(&e, m, &opts, &err), L2_ARGUMENT);
+    model_free(m);
+}
+
+static void test_memory(void **state)
+{
+    struct l2_hparams hp = small_hp;
+    uint64_t weights, work, kv, few;
+    (void)state;
+    hp.tied = true;
+    struct l2_model *m = model_new(&hp, L2_BF16);
+    struct l2_engine_opts opts = opts_of(&l2_backend_native, NULL);
+    struct l2_engine *e = engine_of(m, opts);
+    l2_engine_memory(e, &weights, &work, &kv);
+    /* rows are padded to 16: q, k, v 120 -> 128, o and down 40 -> 48, gate and up 144, head 90 ->
+     * 96 */
+    uint64_t layer = 2 * (128 * 40 + 48 * 72 + 144 * 40 + 48 * 72) + 2 * 40 * 4;
+    assert_int_equal(weights, 3 * layer + 40 * 4 + 2 * 96 * 40);
+    assert_true(kv <= opts.kv_bytes && kv + l2_kv_block_bytes(&hp) > opts.kv_bytes);
+    l2_engine_free(e);
+    opts.max_rows = 8;
+    e = engine_of(m, opts);
+    l2_engine_memory(e, &weights, &few, &kv);
+    assert_true(few < work / 8);
+    l2_engine_free(e);
+    model_free(m);
+}
+
+static char *golden_path(char *out, size_t size, const char *name)
+{
+    const char *shared = getenv("L2_SHARED");
+    if (!shared || !*shared)
+        skip();
+    snprintf(out, size, "%s/golden/gqa64/%s", shared, name);
+    return out;
+}
+
+static struct l2_model *golden_model(const char *name)
+{
+    char path[4096];
+    struct l2_model *m;
+    struct l2_err err;
+    if (l2_model_open(&m, golden_path(path, sizeof path, name), &err) != L2_OK)
+        fail_msg("%s: %s", err.file, err.text);
+    return m;
+}
+
+static json_t *golden_json(const char *name)
+{
+    char path[4096];
+    json_t *j = json_load_file(golden_path(path, sizeof path, name), 0, NULL);
+    assert_non_null(j);
+    return j;
+}
+
+static size_t tokens_of(const json_t *array, uint32_t *out, size_t max)
+{
+    size_t n = json_array_size(array);
+    assert_true(n > 0 && n <= max);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint32_t)json_integer_value(json_array_get(array, i));
+    return n;
+}
+
+/* The tensor name of forward.safetensors, converted, n values. */
+static float *golden_tensor(const char *name, size_t n)
+{
+    char path[4096];
+    struct l2_map map;
+    struct l2_st_file st;
+    struct l2_err err;
+    float *out = malloc(n * sizeof *out);
+    assert_non_null(out);
+    golden_path(path, sizeof path, "forward.safetensors");
+    assert_int_equal(l2_map_open(&map, path, &err), L2_OK);
+    assert_int_equal(l2_st_read(&st, &map, &err), L2_OK);
+    size_t i = 0;
+    while (i < st.n && strcmp(st.entries[i].name, name) != 0)
+        i++;
+    assert_true(i < st.n && st.entries[i].end - st.entries[i].begin == n * sizeof *out);
+    l2_get_f32le_array(out, map.data + st.entries[i].begin, n);
+    l2_st_release(&st);
+    l2_map_release(&map);
+    return out;
+}
+
+static double worst_difference(const float *a, const float *b, size_t n)
+{
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - b[i]);
+        worst = d > worst || isnan(d) ? d : worst;
+    }
+    return worst;
+}
+
+static void check_logprobs(const float *logits, size_t vocab, const uint32_t *tokens, size_t n,
+                           const json_t *forward_json)
+{
+    const json_t *want = json_object_get(forward_json, "next_token_logprob");
+    double nll = 0;
+    assert_int_equal(json_array_size(want), n - 1);
+    for (size_t i = 0; i + 1 < n; i++) {
+        const float *row = logits + i * vocab;
+        float max;
+        double lse;
+        assert_true(l2_logsumexp(row, vocab, &max, &lse));
+        double logprob = row[tokens[i + 1]] - lse;
+        assert_true(fabs(logprob - json_number_value(json_array_get(want, i))) < TOLERANCE);
+        nll -= logprob / (double)(n - 1);
+    }
+    assert_true(fabs(nll - json_number_value(json_object_get(forward_json, "nll_mean"))) <
+                TOLERANCE);
+}
+
+static void check_greedy(struct l2_engine *e, const json_t *forward_json)
+{
+    uint32_t tokens[64], want[64];
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    size_t n = tokens_of(json_object_get(forward_json, "greedy_prompt"), tokens, 64);
+    size_t n_want = tokens_of(json_object_get(forward_json, "greedy_40"), want, 64);
+    struct l2_kv_seq seq = {0};
+    float logits[8 * 320];
+    assert_true(n == 8 && vocab == 320);
+    for (size_t i = 0; i < n_want; i++) {
+        feed(e, &seq, tokens, n, L2_OUT_HEAD, logits);
+        const float *last = logits + (n - 1) * vocab;
+        uint32_t best = 0;
+        for (uint32_t t = 1; t < vocab; t++)
+            best = last[t] > last[best] ? t : best;
+        assert_int_equal(best, want[i]);
+        tokens[0] = best;
+        n = 1;
+    }
+    l2_kv_seq_release(l2_engine_kv(e), &seq);
+}
+
+static void check_forward(const char *model, const char *logits_name, bool all)
+{
+    json_t *j = golden_json("forward.json");
+    uint32_t tokens[64];
+    size_t n = tokens_of(json_object_get(j, "tokens"), tokens, 64);
+    struct l2_model *m = golden_model(model);
+    size_t vocab = m->hp.vocab_size, dim = m->hp.dim;
+    float *want = golden_tensor(logits_name, n * vocab), *hidden = golden_tensor("hidden", n * dim);
+    float *got = malloc(n * vocab * sizeof *got);
+    assert_non_null(got);
+    for (size_t b = 0; b < 2; b++) {
+        struct l2_engine *e = engine_of(m, opts_of(backends[b], NULL));
+        struct l2_kv_seq seq = {0};
+        feed(e, &seq, tokens, n, L2_OUT_HEAD, got);
+        double worst = worst_difference(got, want, n * vocab);
+        print_message("# %s %s: logits within %.1e\n", backends[b]->name, model, worst);
+        assert_true(worst < TOLERANCE);
+        if (all) {
+            check_logprobs(got, vocab, tokens, n, j);
+            check_greedy(e, j);
+            l2_kv_seq_truncate(l2_engine_kv(e), &seq, 0);
+            feed(e, &seq, tokens, n, L2_OUT_HIDDEN, got);
+            assert_true(worst_difference(got, hidden, n * dim) < TOLERANCE);
+        }
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+        l2_engine_free(e);
+    }
+    free(got);
+    free(want);
+    free(hidden);
+    l2_model_close(m);
+    json_decref(j);
+}
+
+static void test_golden_f32(void **state)
+{
+    (void)state;
+    check_forward("hf-f32", "logits", true);
+}
+
+static void test_golden_bf16(void **state)
+{
+    (void)state;
+    check_forward("hf-bf16-sharded", "logits_bf16_weights", false);
+}
+
+/* Scores of all sequences of one side in one batch, read at the last token. */
+static void check_scores(struct l2_engine *e, const json_t *reward, const char *side,
+                         const char *scores_name)
+{
+    const json_t *lists = json_object_get(reward, side);
+    const json_t *scores = json_object_get(reward, scores_name);
+    size_t n_seqs = json_array_size(lists), n = 0;
+    struct l2_kv_seq seqs[8] = {0};
+    struct l2_row rows[MAX_ROWS];
+    const float *values;
+    assert_true(n_seqs > 0 && n_seqs <= 8 && json_array_size(scores) == n_seqs);
+    for (size_t s = 0; s < n_seqs; s++) {
+        uint32_t tokens[64];
+        size_t len = tokens_of(json_array_get(lists, s), tokens, 64);
+        reserve(e, &seqs[s], (uint32_t)len);
+        for (size_t i = 0; i < len; i++)
+            rows[n++] = (struct l2_row){tokens[i], &seqs[s], i + 1 == len};
+    }
+    forward(e, rows, n, L2_OUT_HEAD, &values);
+    for (size_t s = 0; s < n_seqs; s++) {
+        assert_true(fabs(values[s] - json_number_value(json_array_get(scores, s))) < TOLERANCE);
+        l2_kv_seq_release(l2_engine_kv(e), &seqs[s]);
+    }
+}
+
+static void test_golden_reward(void **state)
+{
+    json_t *j = golden_json("train.json");
+    const json_t *reward = json_object_get(j, "reward");
+    struct l2_model *m = golden_model("rm-f32");
+    (void)state;
+    for (size_t b = 0; b < 2; b++) {
+        struct l2_engine *e = engine_of(m, opts_of(backends[b], NULL));
+        check_scores(e, reward, "chosen", "score_chosen");
+        check_scores(e, reward, "rejected", "score_rejected");
+        l2_engine_free(e);
+    }
+    l2_model_close(m);
+    json_decref(j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equal_bits),     cmocka_unit_test(test_equal_bits_wide),
+        cmocka_unit_test(test_backends_agree), cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_nan_token),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_golden_f32),
+        cmocka_unit_test(test_golden_bf16),    cmocka_unit_test(test_golden_reward),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+/* Unit tests of the KV cache's blocks: reserving, sharing, copying, giving back. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kern/ops.h"
+#include "nn/kv.h"
+
+static const struct l2_hparams hp = {
+    .n_layers = 3, .n_kv_heads = 2, .head_dim = 24, .context = 200};
+
+/* 3 layers, 2 heads, keys of 24 and values in rows of 32 floats. */
+#define BLOCK_BYTES ((uint64_t)3 * 2 * 64 * (24 + 32) * 4)
+
+static struct l2_kv_pool *pool_of(uint32_t blocks)
+{
+    struct l2_kv_pool *p;
+    struct l2_err err;
+    assert_int_equal(l2_kv_pool_new(&p, &hp, blocks * BLOCK_BYTES + 100, &err), L2_OK);
+    assert_int_equal(l2_kv_pool_blocks(p), blocks);
+    assert_int_equal(l2_kv_pool_free_blocks(p), blocks);
+    return p;
+}
+
+static void reserve(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t positions)
+{
+    struct l2_err err;
+    assert_int_equal(l2_kv_seq_reserve(p, s, positions, &err), L2_OK);
+}
+
+static void test_size(void **state)
+{
+    struct l2_kv_pool *p;
+    struct l2_err err;
+    (void)state;
+    assert_int_equal(l2_kv_block_bytes(&hp), BLOCK_BYTES);
+    assert_int_equal(l2_kv_pool_new(&p, &hp, 4 * BLOCK_BYTES - 1, &err), L2_LIMIT);
+    assert_null(p);
+    assert_string_equal(err.text, "the KV cache needs 344064 bytes for a context of 200 positions, "
+                                  "got 344063");
+    l2_kv_pool_free(pool_of(4));
+    l2_kv_pool_free(NULL);
+}
+
+/* Every float of the cache has a place of its own. */
+static void test_places(void **state)
+{
+    struct l2_kv_pool *p = pool_of(5);
+    size_t n_keys = 64 * 24, n_values = 64 * l2_attend_stride(24);
+    (void)state;
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t b = 0; b < 5; b++)
+            for (uint32_t l = 0; l < 3; l++)
+                for (uint32_t h = 0; h < 2; h++) {
+                    float *k = l2_kv_keys(p, b, l, h), *v = l2_kv_values(p, b, l, h);
+                    float mark = (float)(b * 100 + l * 10 + h);
+                    for (size_t i = 0; i < n_keys; i++)
+                        if (pass == 0)
+                            k[i] = mark;
+                        else
+                            assert_true(k[i] == mark);
+                    for (size_t i = 0; i < n_values; i++)
+                        if (pass == 0)
+                            v[i] = -1 - mark;
+                        else
+                            assert_true(v[i] == -1 - mark);
+                }
+    l2_kv_pool_free(p);
+}
+
+static void test_reserve(void **state)
+{
+    struct l2_kv_pool *p = pool_of(4);
+    struct l2_kv_seq a = {0}, b = {0};
+    struct l2_err err;
+    (void)state;
+    reserve(p, &a, 0);
+    assert_int_equal(a.n_blocks, 0);
+    reserve(p, &a, 1);
+    reserve(p, &a, 64);
+    assert_int_equal(a.n_blocks, 1);
+    assert_int_equal(a.len, 0);
+    assert_true(l2_kv_seq_writable(p, &a, 63));
+    assert_false(l2_kv_seq_writable(p, &a, 64));
+    reserve(p, &a, 65);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 2);
+    assert_int_equal(l2_kv_seq_reserve(p, &b, 129, &err), L2_LIMIT);
+    assert_string_equal(err.text, "the KV cache is full: want 3 blocks, got 2");
+    assert_int_equal(b.n_blocks, 0);
+    reserve(p, &b, 128);
+    assert_true(b.blocks[0] != b.blocks[1] && b.blocks[0] != a.blocks[0]);
+    l2_kv_seq_release(p, &a);
+    l2_kv_seq_release(p, &a); /* empty */
+    assert_int_equal(l2_kv_pool_free_blocks(p), 2);
+    l2_kv_seq_truncate(p, &b, 0);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 4);
+    l2_kv_seq_release(p, &b);
+    l2_kv_pool_free(p);
+}
+
+static void test_fork(void **state)
+{
+    struct l2_kv_pool *p = pool_of(6);
+    struct l2_kv_seq a = {0}, b = {0}, c = {0}, d = {0};
+    struct l2_err err;
+    (void)state;
+    reserve(p, &a, 150);
+    a.len = 150;
+    l2_kv_keys(p, a.blocks[2], 1, 1)[5] = 12.5f;
+    l2_kv_values(p, a.blocks[2], 2, 0)[7] = 13.5f;
+    assert_int_equal(l2_kv_seq_fork(p, &b, &a, 140, &err), L2_OK);
+    assert_int_equal(b.len, 140);
+    assert_int_equal(b.n_blocks, 3);
+    assert_int_equal(b.blocks[0], a.blocks[0]);
+    assert_int_equal(b.blocks[1], a.blocks[1]);
+    assert_int_not_equal(b.blocks[2], a.blocks[2]);
+    assert_true(l2_kv_keys(p, b.blocks[2], 1, 1)[5] == 12.5f);
+    assert_true(l2_kv_values(p, b.blocks[2], 2, 0)[7] == 13.5f);
+    assert_true(l2_kv_seq_writable(p, &b, 140));
+    assert_false(l2_kv_seq_writable(p, &b, 100));
+    assert_int_equal(l2_kv_seq_fork(p, &c, &a, 128, &err), L2_OK); /* nothing to copy */
+    assert_int_equal(c.n_blocks, 2);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 2);
+    assert_int_equal(l2_kv_seq_fork(p, &d, &a, 0, &err), L2_OK);
+    assert_int_equal(d.n_blocks, 0);
+    reserve(p, &c, 250);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 0);
+    assert_int_equal(l2_kv_seq_fork(p, &d, &a, 10, &err), L2_LIMIT);
+    assert_int_equal(d.n_blocks, 0);
+    assert_int_equal(d.len, 0);
+    /* shared blocks live as long as the last that has them */
+    l2_kv_seq_release(p, &a);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 1);
+    l2_kv_seq_release(p, &c);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 3);
+    assert_true(l2_kv_seq_writable(p, &b, 100));
+    l2_kv_seq_release(p, &b);
+    l2_kv_seq_release(p, &d);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 6);
+    l2_kv_pool_free(p);
+}
+
+/* A sequence that is cut inside of a block it shares gets a copy before it writes there. */
+static void test_truncate_shared(void **state)
+{
+    struct l2_kv_pool *p = pool_of(4);
+    struct l2_kv_seq a = {0}, b = {0};
+    struct l2_err err;
+    (void)state;
+    reserve(p, &a, 128);
+    a.len = 128;
+    l2_kv_keys(p, a.blocks[1], 0, 0)[3] = 7;
+    assert_int_equal(l2_kv_seq_fork(p, &b, &a, 128, &err), L2_OK);
+    l2_kv_seq_truncate(p, &b, 70);
+    assert_int_equal(b.n_blocks, 2);
+    assert_false(l2_kv_seq_writable(p, &b, 70));
+    reserve(p, &b, 70); /* nothing is going to be written */
+    assert_false(l2_kv_seq_writable(p, &b, 70));
+    reserve(p, &b, 71);
+    assert_true(l2_kv_seq_writable(p, &b, 70) && l2_kv_seq_writable(p, &a, 70));
+    assert_int_equal(b.blocks[0], a.blocks[0]);
+    assert_int_not_equal(b.blocks[1], a.blocks[1]);
+    assert_true(l2_kv_keys(p, b.blocks[1], 0, 0)[3] == 7);
+    l2_kv_seq_truncate(p, &b, 64); /* at a boundary there is nothing to copy */
+    assert_int_equal(b.n_blocks, 1);
+    reserve(p, &b, 192);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 0);
+    l2_kv_seq_truncate(p, &b, 100); /* beyond its length: only the reserved blocks go */
+    assert_int_equal(b.len, 64);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 2);
+    l2_kv_seq_release(p, &a);
+    l2_kv_seq_release(p, &b);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 4);
+    l2_kv_pool_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_truncate_shared),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("kv", tests, NULL, NULL);
+}
