@@ -2,7 +2,28 @@
 # SPDX-License-Identifier: MIT
 #
 # A unit test is three lines inside the condition below; a script is listed in l2_scripts.
-#   l2_unit_tests += tests/unit/test_codec
+#   l2_unit_tests += tests/unit/test_x
+#   tests_unit_test_x_SOURCES = %D%/unit/test_x.c
+#   tests_unit_test_x_LDADD = $(l2_test_libs)
+
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = \
+	L2_SRC='$(abs_top_srcdir)'; export L2_SRC; \
+	L2_BIN='$(abs_top_builddir)/cmd'; export L2_BIN; \
+	if test -z "$${L2_SHARED+set}" && test -f '$(abs_top_srcdir)/../shared/DATA.md'; then \
+	  L2_SHARED='$(abs_top_srcdir)/../shared'; \
+	fi; \
+	export L2_SHARED;
+
+l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
+l2_unit_tests =
+l2_scripts =
+
+if HAVE_CMOCKA
+l2_unit_tests += tests/unit/test_codec
 tests_unit_test_codec_SOURCES = \
 	%D%/unit/stream_samples.c \
 	%D%/unit/stream_samples.h \
@@ -53,28 +74,6 @@ tests_unit_test_stop_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
-
-l2_unit_tests += tests/unit/test_x
-#   tests_unit_test_x_SOURCES = %D%/unit/test_x.c
-#   tests_unit_test_x_LDADD = $(l2_test_libs)
-
-TEST_EXTENSIONS = .sh
-LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
-SH_LOG_DRIVER = $(LOG_DRIVER)
-SH_LOG_COMPILER = $(SHELL)
-AM_TESTS_ENVIRONMENT = \
-	L2_SRC='$(abs_top_srcdir)'; export L2_SRC; \
-	L2_BIN='$(abs_top_builddir)/cmd'; export L2_BIN; \
-	if test -z "$${L2_SHARED+set}" && test -f '$(abs_top_srcdir)/../shared/DATA.md'; then \
-	  L2_SHARED='$(abs_top_srcdir)/../shared'; \
-	fi; \
-	export L2_SHARED;
-
-l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
-l2_unit_tests =
-l2_scripts =
-
-if HAVE_CMOCKA
 endif
 
 check_PROGRAMS += $(l2_unit_tests)
