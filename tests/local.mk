@@ -20,7 +20,10 @@ AM_TESTS_ENVIRONMENT = \
 
 l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
 l2_unit_tests =
-l2_scripts =
+l2_scripts = \
+	%D%/cmd/all-programs.sh \
+	%D%/cmd/examples.sh \
+	%D%/cmd/layers.sh
 
 if HAVE_CMOCKA
 l2_unit_tests += tests/unit/test_codec
@@ -78,7 +81,7 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/lib.sh %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/fixtures.sh %D%/lib.sh %D%/run.sh \
 	%D%/golden/mk_small_model.py \
 	%D%/golden/small.model
 

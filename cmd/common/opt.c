@@ -198,10 +198,11 @@ static void add_long(struct getopt_tables *t, const struct l2_opt *row, const ch
  * of that name exists. */
 static char *negated_name(const struct l2_opt *const *tables, const struct l2_opt *row, char *room)
 {
-    if (strncmp(row->name, "no-", 3) == 0)
-        strcpy(room, row->name + 3);
-    else
-        sprintf(room, "no-%s", row->name);
+    bool has_no = strncmp(row->name, "no-", 3) == 0;
+    const char *rest = has_no ? row->name + 3 : row->name;
+    size_t skip = has_no ? 0 : 3;
+    memcpy(room, "no-", skip);
+    memcpy(room + skip, rest, strlen(rest) + 1);
     return l2_opt_find(tables, room) ? NULL : room;
 }
 
