@@ -47,3 +47,7 @@ cmd_l2_generate_LDADD = $(l2_model_libs)
 bin_PROGRAMS += cmd/l2-score
 cmd_l2_score_SOURCES = %D%/l2-score.c
 cmd_l2_score_LDADD = $(l2_model_libs)
+
+bin_PROGRAMS += cmd/l2-tokenize
+cmd_l2_tokenize_SOURCES = %D%/l2-tokenize.c
+cmd_l2_tokenize_LDADD = $(l2_libs)

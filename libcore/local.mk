@@ -65,6 +65,14 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/vocab.h \
 	%D%/text/vocab_impl.h
 libcore_libl2_a_SOURCES += \
+	%D%/data/hh.c \
+	%D%/data/hh.h \
+	%D%/data/row.c \
+	%D%/data/row.h \
+	%D%/data/shape.h \
+	%D%/data/shape_read.c \
+	%D%/data/shape_write.c
+libcore_libl2_a_SOURCES += \
 	%D%/model/hf.h \
 	%D%/model/hf_config.c \
 	%D%/model/hf_config.h \
