@@ -19,6 +19,8 @@ cmd_libcommon_a_SOURCES = \
 	%D%/common/message.h \
 	%D%/common/modelopt.c \
 	%D%/common/modelopt.h \
+	%D%/common/modelshow.c \
+	%D%/common/modelshow.h \
 	%D%/common/npy.c \
 	%D%/common/npy.h \
 	%D%/common/opt.c \
@@ -43,6 +45,11 @@ cmd_l2_embed_LDADD = $(l2_model_libs)
 bin_PROGRAMS += cmd/l2-generate
 cmd_l2_generate_SOURCES = %D%/l2-generate.c
 cmd_l2_generate_LDADD = $(l2_model_libs)
+
+bin_PROGRAMS += cmd/l2-model
+cmd_l2_model_SOURCES = %D%/l2-model.c
+cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
+cmd_l2_model_LDADD = $(l2_libs)
 
 bin_PROGRAMS += cmd/l2-score
 cmd_l2_score_SOURCES = %D%/l2-score.c

@@ -133,6 +133,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/engine.h \
 	%D%/nn/engine_state.h \
 	%D%/nn/forward.c \
+	%D%/nn/init.c \
+	%D%/nn/init.h \
 	%D%/nn/kv.c \
 	%D%/nn/kv.h \
 	%D%/nn/weights.c \

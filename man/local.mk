@@ -3,5 +3,6 @@
 
 dist_man_MANS += \
 	%D%/l2-embed.1 \
+	%D%/l2-model.1 \
 	%D%/l2-score.1 \
 	%D%/l2.7

@@ -23,7 +23,8 @@ l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/examples.sh \
-	%D%/cmd/layers.sh
+	%D%/cmd/layers.sh \
+	%D%/cmd/model.sh
 
 if HAVE_CMOCKA
 l2_unit_tests += tests/unit/test_codec
@@ -54,6 +55,20 @@ l2_unit_tests += tests/unit/test_math
 tests_unit_test_math_SOURCES = %D%/unit/test_math.c
 tests_unit_test_math_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_model
+tests_unit_test_model_SOURCES = \
+	%D%/unit/scratch.c \
+	%D%/unit/scratch.h \
+	%D%/unit/test_model.c
+tests_unit_test_model_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_model_bad
+tests_unit_test_model_bad_SOURCES = \
+	%D%/unit/scratch.c \
+	%D%/unit/scratch.h \
+	%D%/unit/test_model_bad.c
+tests_unit_test_model_bad_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_ops
 tests_unit_test_ops_SOURCES = %D%/unit/test_ops.c
 tests_unit_test_ops_LDADD = $(l2_test_libs)
@@ -81,7 +96,24 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/fixtures.sh %D%/lib.sh %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
+	%D%/golden/checkpoint/expected.f32 \
+	%D%/golden/checkpoint/hf-bf16/config.json \
+	%D%/golden/checkpoint/hf-bf16/model.safetensors \
+	%D%/golden/checkpoint/hf-f16-sharded/config.json \
+	%D%/golden/checkpoint/hf-f16-sharded/model-00001-of-00003.safetensors \
+	%D%/golden/checkpoint/hf-f16-sharded/model-00002-of-00003.safetensors \
+	%D%/golden/checkpoint/hf-f16-sharded/model-00003-of-00003.safetensors \
+	%D%/golden/checkpoint/hf-f16-sharded/model.safetensors.index.json \
+	%D%/golden/checkpoint/hf-f32/config.json \
+	%D%/golden/checkpoint/hf-f32/model.safetensors \
+	%D%/golden/checkpoint/rm-f32/config.json \
+	%D%/golden/checkpoint/rm-f32/model.safetensors \
+	%D%/golden/checkpoint/v0-tied.bin \
+	%D%/golden/checkpoint/v0-untied.bin \
+	%D%/golden/checkpoint/v1-tied.bin \
+	%D%/golden/checkpoint/v1-untied.bin \
+	%D%/golden/mk_checkpoint.py \
 	%D%/golden/mk_small_model.py \
 	%D%/golden/small.model
 

@@ -6,12 +6,17 @@
 
 #include "util/map.h"
 
-static int parse_error(const json_error_t *e, const char *file, struct l2_err *err)
+/* Text that is cut inside a word, a number or a character is cut, too, though jansson calls that a
+ * syntax error at the end. */
+static int parse_error(const json_error_t *e, size_t n, const char *file, struct l2_err *err)
 {
     enum json_error_code what = json_error_code(e);
     if (what == json_error_out_of_memory)
         return l2_err_set(err, L2_MEMORY, "out of memory");
-    enum l2_code code = what == json_error_premature_end_of_input ? L2_TRUNCATED : L2_CORRUPT;
+    bool cut = what == json_error_premature_end_of_input ||
+               ((what == json_error_invalid_syntax || what == json_error_invalid_utf8) &&
+                e->position >= 0 && (size_t)e->position >= n);
+    enum l2_code code = cut ? L2_TRUNCATED : L2_CORRUPT;
     return l2_err_at_line(err, code, file, e->line > 0 ? e->line : 1, e->column > 0 ? e->column : 0,
                           "%s", e->text);
 }
@@ -31,7 +36,7 @@ int l2_jsonfile_parse(const void *text, size_t n, const char *file, json_t **out
         return l2_err_at(err, L2_FORMAT, file, (int64_t)i, "not a JSON object");
     *out = json_loadb(s, n, JSON_REJECT_DUPLICATES, &e);
     if (!*out)
-        return parse_error(&e, file, err);
+        return parse_error(&e, n, file, err);
     return L2_OK;
 }
 

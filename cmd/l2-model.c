@@ -1,0 +1,390 @@
+/* l2-model: shows checkpoints, makes new ones, and turns a policy into a reward model. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cli.h"
+#include "common/modelshow.h"
+#include "model/preset.h"
+#include "nn/init.h"
+
+static const char *const dtypes[] = {
+    [L2_F32] = "F32", [L2_F16] = "F16", [L2_BF16] = "BF16", [L2_BF16 + 1] = NULL};
+static const char *const conventions[] = {[L2_EOS_UNKNOWN] = "unknown",
+                                          [L2_EOS_PRESENT] = "present",
+                                          [L2_EOS_ABSENT] = "absent",
+                                          [L2_EOS_ABSENT + 1] = NULL};
+
+/* A hyper-parameter on the command line. */
+struct count {
+    int64_t value;
+    bool given;
+};
+
+static struct {
+    bool json;
+    const char *output;
+    bool force;
+    const char *vocab;
+    uint64_t shard_size;
+    uint64_t seed;
+    int dtype;
+    const char *presets;
+    double std;
+    struct count dim, hidden, n_layers, n_heads, n_kv_heads, head_dim, vocab_size, context, bos,
+        eos;
+    double norm_eps, rope_theta;
+    bool norm_eps_given, rope_theta_given;
+    bool tied, tied_given;
+    int reward_eos;
+} opts = {.std = 0.02, .presets = L2_PRESETDIR};
+
+/* clang-format off */
+#define OPT_OUTPUT                                                                                 \
+    {.name = "output", .letter = 'o', .kind = L2_OPT_STRING, .arg = "DIR", .is_path = true,        \
+     .target = &opts.output, .default_text = "",                                                   \
+     .help = "the directory to make; one that exists is refused"}
+#define OPT_FORCE                                                                                  \
+    {.name = "force", .kind = L2_OPT_FLAG, .target = &opts.force,                                  \
+     .help = "replace a model directory"}
+#define OPT_VOCAB(text)                                                                            \
+    {.name = "vocab", .letter = 'z', .kind = L2_OPT_STRING, .arg = "FILE", .is_path = true,        \
+     .target = &opts.vocab, .help = text}
+#define OPT_SHARD                                                                                  \
+    {.name = "shard-size", .kind = L2_OPT_BYTES, .arg = "SIZE", .target = &opts.shard_size,        \
+     .default_text = "one file", .help = "write files of at most SIZE bytes of tensors, and an index"}
+#define OPT_SEED                                                                                   \
+    {.name = "seed", .letter = 's', .kind = L2_OPT_SEED, .arg = "N", .target = &opts.seed,         \
+     .help = "of the random weights"}
+#define OPT_COUNT(opt, field, most, text)                                                          \
+    {.name = opt, .kind = L2_OPT_INT, .arg = "N", .min = 1, .max = most,                           \
+     .target = &opts.field.value, .given = &opts.field.given, .default_text = "", .help = text}
+#define OPT_TOKEN(opt, field, text)                                                                \
+    {.name = opt, .kind = L2_OPT_INT, .arg = "ID", .min = 0, .max = INT32_MAX,                     \
+     .target = &opts.field.value, .given = &opts.field.given, .default_text = "", .help = text}
+/* clang-format on */
+
+static const struct l2_opt show_options[] = {
+    {.name = "json", .kind = L2_OPT_FLAG, .target = &opts.json, .help = "print one JSON object"},
+    L2_OPT_TABLE_END,
+};
+
+static const struct l2_opt init_options[] = {
+    OPT_OUTPUT,
+    OPT_FORCE,
+    OPT_VOCAB("copy this vocabulary in, and take vocab-size, bos and eos from it"),
+    OPT_SEED,
+    {.name = "dtype",
+     .kind = L2_OPT_CHOICE,
+     .arg = "TYPE",
+     .choices = dtypes,
+     .target = &opts.dtype,
+     .help = "how values are stored: F32, F16 or BF16"},
+    OPT_SHARD,
+    {.name = "std",
+     .kind = L2_OPT_REAL,
+     .arg = "X",
+     .min = 0,
+     .max = 1,
+     .target = &opts.std,
+     .help = "standard deviation of the weights"},
+    {.name = "presets",
+     .kind = L2_OPT_STRING,
+     .arg = "DIR",
+     .is_path = true,
+     .target = &opts.presets,
+     .help = "where presets are looked up by name"},
+    L2_OPT_TITLE("Fields in place of the preset's"),
+    OPT_COUNT("dim", dim, INT32_MAX, "width of the residual stream"),
+    OPT_COUNT("hidden", hidden, INT32_MAX, "width of the feed-forward layer"),
+    OPT_COUNT("n-layers", n_layers, INT32_MAX, "layers"),
+    OPT_COUNT("n-heads", n_heads, INT32_MAX, "query heads"),
+    OPT_COUNT("n-kv-heads", n_kv_heads, INT32_MAX, "key and value heads"),
+    OPT_COUNT("head-dim", head_dim, INT32_MAX, "width of a head"),
+    OPT_COUNT("vocab-size", vocab_size, INT32_MAX, "rows of the embedding"),
+    OPT_COUNT("context", context, INT32_MAX, "positions"),
+    {.name = "norm-eps",
+     .kind = L2_OPT_REAL,
+     .arg = "X",
+     .min = 0,
+     .max = 1,
+     .target = &opts.norm_eps,
+     .given = &opts.norm_eps_given,
+     .default_text = "",
+     .help = "added to the mean square in norms"},
+    {.name = "rope-theta",
+     .kind = L2_OPT_REAL,
+     .arg = "X",
+     .min = 0,
+     .max = 1e30,
+     .target = &opts.rope_theta,
+     .given = &opts.rope_theta_given,
+     .default_text = "",
+     .help = "base of the rotary position embedding"},
+    {.name = "tied",
+     .kind = L2_OPT_FLAG,
+     .target = &opts.tied,
+     .given = &opts.tied_given,
+     .help = "the vocabulary head is the embedding"},
+    OPT_TOKEN("bos", bos, "the token that begins a text"),
+    OPT_TOKEN("eos", eos, "the token that ends a text"),
+    L2_OPT_TABLE_END,
+};
+
+static const struct l2_opt reward_options[] = {
+    OPT_OUTPUT,
+    OPT_FORCE,
+    OPT_VOCAB("copy this vocabulary in, in place of the model's own"),
+    OPT_SEED,
+    OPT_SHARD,
+    {.name = "eos",
+     .kind = L2_OPT_CHOICE,
+     .arg = "WHAT",
+     .choices = conventions,
+     .target = &opts.reward_eos,
+     .help = "whether the completions that it will be trained on end in EOS: present or absent"},
+    L2_OPT_TABLE_END,
+};
+
+/* The one operand, or NULL after a usage error. */
+static const char *only_operand(struct l2_cli *cli, const char *what)
+{
+    if (cli->operands.n == 1)
+        return cli->operands.v[0];
+    l2_cli_usage(cli, "want one %s, got %zu operands", what, cli->operands.n);
+    return NULL;
+}
+
+static int run_show(struct l2_cli *cli)
+{
+    struct l2_model *m = NULL;
+    struct l2_vocab *vocab = NULL;
+    struct l2_buf out = {0};
+    struct l2_err err;
+    const char *path = only_operand(cli, "model");
+    if (!path)
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK && m->vocab_path)
+        r = l2_vocab_open(&vocab, m->vocab_path, &err);
+    if (r == L2_OK)
+        r = opts.json ? l2_modelshow_json(&out, m, vocab, &err)
+                      : l2_modelshow_text(&out, m, vocab, &err);
+    if (r == L2_OK)
+        r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, &err);
+    l2_buf_release(&out);
+    l2_vocab_free(vocab);
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+/* Weights on their way to a file, counted for --progress. */
+struct job {
+    struct l2_cli *cli;
+    struct l2_hparams hp;
+    struct l2_init init;
+    const struct l2_model *model; /* where weights come from that are not new; or NULL */
+    uint64_t done, total;
+};
+
+static int job_rows(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uint32_t n_rows,
+                    float *out, struct l2_err *err)
+{
+    struct job *job = arg;
+    uint32_t rows, cols;
+    int r = L2_OK;
+    l2_role_shape(&job->hp, role, &rows, &cols);
+    if (job->model && role != L2_T_SCORE) {
+        const struct l2_tensor *t = l2_model_tensor(job->model, role, layer);
+        for (uint32_t i = 0; i < n_rows; i++)
+            l2_tensor_row(t, job->hp.head_dim, row + i, out + (size_t)i * cols);
+    } else {
+        r = l2_init_rows(&job->init, role, layer, row, n_rows, out, err);
+    }
+    job->done += (uint64_t)n_rows * cols;
+    l2_cli_progress(job->cli, job->done, job->total, "parameters");
+    return r;
+}
+
+static int write_model(struct job *job, enum l2_dtype dtype, const char *vocab, struct l2_err *err)
+{
+    struct l2_pool *pool = NULL;
+    const struct l2_model_source source = {.rows = job_rows, .arg = job};
+    const struct l2_model_write_opts wo = {
+        .dtype = dtype, .shard_bytes = opts.shard_size, .vocab_path = vocab, .replace = opts.force};
+    json_t *report = job->cli->report;
+    job->total = l2_hparams_parameters(&job->hp);
+    int r = l2_pool_new(&pool, (int)job->cli->threads, err);
+    job->init = (struct l2_init){.hp = &job->hp, .seed = opts.seed, .std = opts.std, .pool = pool};
+    if (r == L2_OK)
+        r = l2_model_write(opts.output, &job->hp, &source, &wo, err);
+    l2_pool_free(pool);
+    if (r == L2_OK) {
+        json_object_set_new(report, "output", json_string(opts.output));
+        json_object_set_new(report, "dtype", json_string(l2_dtype_name(dtype)));
+        json_object_set_new(report, "parameters", json_integer((json_int_t)job->total));
+    }
+    return r;
+}
+
+/* A preset is a name, or a path when it has a slash or a dot. */
+static int read_preset(const char *name, struct l2_hparams *hp, struct l2_err *err)
+{
+    char path[4096];
+    if (strpbrk(name, "/."))
+        return l2_preset_read(name, hp, err);
+    int n = snprintf(path, sizeof path, "%s/%s.yaml", opts.presets, name);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return l2_err_set(err, L2_ARGUMENT, "the preset's name is too long");
+    if (access(path, F_OK) != 0)
+        return l2_err_set(err, L2_ARGUMENT, "no preset %.100s: %.300s does not exist", name, path);
+    return l2_preset_read(path, hp, err);
+}
+
+static void apply_count(const struct count *c, uint32_t *field)
+{
+    if (c->given)
+        *field = (uint32_t)c->value;
+}
+
+static void apply_fields(struct l2_hparams *hp)
+{
+    apply_count(&opts.dim, &hp->dim);
+    apply_count(&opts.hidden, &hp->hidden);
+    apply_count(&opts.n_layers, &hp->n_layers);
+    apply_count(&opts.n_heads, &hp->n_heads);
+    apply_count(&opts.n_kv_heads, &hp->n_kv_heads);
+    apply_count(&opts.head_dim, &hp->head_dim);
+    apply_count(&opts.vocab_size, &hp->vocab_size);
+    apply_count(&opts.context, &hp->context);
+    apply_count(&opts.bos, &hp->bos);
+    apply_count(&opts.eos, &hp->eos[0]);
+    if (opts.norm_eps_given)
+        hp->norm_eps = (float)opts.norm_eps;
+    if (opts.rope_theta_given)
+        hp->rope_theta = opts.rope_theta;
+    if (opts.tied_given)
+        hp->tied = opts.tied;
+}
+
+/* The model gets a row for each id; more rows may be asked for, fewer not. */
+static int apply_vocab(struct l2_hparams *hp, struct l2_err *err)
+{
+    struct l2_vocab *vocab;
+    int r = l2_vocab_open(&vocab, opts.vocab, err);
+    if (r != L2_OK)
+        return r;
+    uint32_t size = l2_vocab_size(vocab), eos = l2_vocab_eos(vocab);
+    if (!opts.vocab_size.given)
+        hp->vocab_size = size;
+    else if (hp->vocab_size < size)
+        r = l2_err_set(err, L2_ARGUMENT, "--vocab-size %u is less than the vocabulary's %u ids",
+                       (unsigned)hp->vocab_size, (unsigned)size);
+    if (!opts.bos.given)
+        hp->bos = l2_vocab_bos(vocab) == L2_NO_ID ? L2_NO_TOKEN : l2_vocab_bos(vocab);
+    if (!opts.eos.given) {
+        hp->eos[0] = eos;
+        hp->n_eos = eos == L2_NO_ID ? 0 : 1;
+    }
+    l2_vocab_free(vocab);
+    return r;
+}
+
+static bool has_output(struct l2_cli *cli)
+{
+    if (opts.output && strcmp(opts.output, "-") != 0)
+        return true;
+    l2_cli_usage(cli, "want -o DIR: a model is a directory");
+    return false;
+}
+
+static int run_init(struct l2_cli *cli)
+{
+    struct job job = {.cli = cli};
+    struct l2_err err;
+    const char *preset = only_operand(cli, "preset");
+    if (!preset || !has_output(cli))
+        return 2;
+    int r = read_preset(preset, &job.hp, &err);
+    if (r == L2_OK) {
+        apply_fields(&job.hp);
+        r = opts.vocab ? apply_vocab(&job.hp, &err) : L2_OK;
+    }
+    if (r == L2_OK)
+        r = l2_preset_finish(&job.hp, preset, &err);
+    if (r == L2_OK)
+        r = write_model(&job, (enum l2_dtype)opts.dtype, opts.vocab, &err);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+/* The type that all of the model's tensors have, or the one that holds all their values. */
+static enum l2_dtype common_dtype(const struct l2_model *m)
+{
+    for (size_t i = 1; i < l2_tensor_count(&m->hp); i++)
+        if (m->tensors[i].dtype != m->tensors[0].dtype)
+            return L2_F32;
+    return m->tensors[0].dtype;
+}
+
+static int run_to_reward(struct l2_cli *cli)
+{
+    struct job job = {.cli = cli};
+    struct l2_model *m = NULL;
+    struct l2_err err;
+    const char *path = only_operand(cli, "model");
+    if (!path || !has_output(cli))
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK && m->hp.head != L2_HEAD_VOCAB)
+        r = l2_err_at(&err, L2_ARGUMENT, path, -1, "has label scores already");
+    if (r == L2_OK) {
+        job.model = m;
+        job.hp = m->hp;
+        job.hp.head = L2_HEAD_LABELS;
+        job.hp.n_labels = 1;
+        job.hp.tied = false;
+        job.hp.reward_eos = (enum l2_eos_convention)opts.reward_eos;
+        r = write_model(&job, common_dtype(m), opts.vocab ? opts.vocab : m->vocab_path, &err);
+    }
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+static const char *const usage[] = {"show [OPTION]... MODEL", "init [OPTION]... -o DIR PRESET",
+                                    "to-reward [OPTION]... -o DIR MODEL", NULL};
+
+static const struct l2_subcommand subcommands[] = {
+    {.name = "show",
+     .usage = "[OPTION]... MODEL",
+     .summary = "Print a checkpoint's hyper-parameters, sizes and tensors.",
+     .options = show_options,
+     .run = run_show},
+    {.name = "init",
+     .usage = "[OPTION]... -o DIR PRESET",
+     .summary = "Make a model with random weights from a preset.",
+     .options = init_options,
+     .rows = L2_ROWS_THREADS,
+     .run = run_init},
+    {.name = "to-reward",
+     .usage = "[OPTION]... -o DIR MODEL",
+     .summary = "Replace a model's vocabulary head by a new score head.",
+     .options = reward_options,
+     .rows = L2_ROWS_THREADS,
+     .run = run_to_reward},
+    {.name = NULL},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct l2_program program = {
+        .name = "l2-model",
+        .usage = usage,
+        .summary = "Show checkpoints, make new ones, and turn a policy into a reward model.",
+        .subcommands = subcommands,
+    };
+    return l2_cli_main(&program, argc, argv);
+}
