@@ -81,6 +81,11 @@ l2_unit_tests += tests/unit/test_sampler
 tests_unit_test_sampler_SOURCES = %D%/unit/test_sampler.c
 tests_unit_test_sampler_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_score
+tests_unit_test_score_SOURCES = %D%/unit/test_score.c %D%/unit/scratch.c %D%/unit/scratch.h \
+	%D%/unit/tiny_model.c %D%/unit/tiny_model.h
+tests_unit_test_score_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_select
 tests_unit_test_select_SOURCES = %D%/unit/test_select.c
 tests_unit_test_select_LDADD = $(l2_test_libs)

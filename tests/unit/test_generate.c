@@ -266,7 +266,7 @@ static void test_logprobs_are_scores(void **state)
     float *logprobs[N_RECORDS * 3];
     struct l2_generate_opts o = options(3, 25);
     struct l2_score_opts so = {.kind = L2_SCORE_LOGPROB, .name = "lp", .per_token = true};
-    struct l2_engine *e = tiny_engine(&tiny, 50, 20, 0, NULL);
+    struct l2_engine *e = tiny_engine(&tiny, 50, 20, 3, NULL);
     struct l2_worker *w;
     (void)state;
     o.sampler.temperature = 1.3;
