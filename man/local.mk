@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 
 dist_man_MANS += \
+	%D%/l2-config.5 \
 	%D%/l2-embed.1 \
 	%D%/l2-model.1 \
 	%D%/l2-score.1 \
+	%D%/l2-stream.5 \
 	%D%/l2.7

@@ -10,7 +10,7 @@ rank() {
     case $1 in
     util) echo 0 ;;
     stream | model | text) echo 1 ;;
-    kern) echo 2 ;;
+    kern | data) echo 2 ;;
     nn) echo 3 ;;
     sample | train | rlhf) echo 4 ;;
     *) echo 9 ;;
@@ -23,7 +23,7 @@ includes() {
 }
 
 found=
-for layer in util stream text model kern nn sample train rlhf; do
+for layer in util stream text model data kern nn sample train rlhf; do
     [ -d "libcore/$layer" ] || continue
     for f in libcore/"$layer"/*.[ch]; do
         for to in $(includes "$f"); do
