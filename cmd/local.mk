@@ -51,6 +51,10 @@ cmd_l2_model_SOURCES = %D%/l2-model.c
 cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
 cmd_l2_model_LDADD = $(l2_libs)
 
+bin_PROGRAMS += cmd/l2-rsample
+cmd_l2_rsample_SOURCES = %D%/l2-rsample.c
+cmd_l2_rsample_LDADD = $(l2_libs)
+
 bin_PROGRAMS += cmd/l2-score
 cmd_l2_score_SOURCES = %D%/l2-score.c
 cmd_l2_score_LDADD = $(l2_model_libs)
