@@ -22,6 +22,18 @@ examples() {
         }'
 }
 
+# Presets are found where they are installed; a test runs before that.
+mkdir "$L2_TMP/bin" && cat >"$L2_TMP/bin/l2-model" <<'WRAPPER'
+#!/bin/sh
+if [ "${1-}" = init ]; then
+    shift
+    exec "$L2_BIN/l2-model" init --presets "$L2_SRC/examples/presets" "$@"
+fi
+exec "$L2_BIN/l2-model" "$@"
+WRAPPER
+chmod +x "$L2_TMP/bin/l2-model"
+PATH=$L2_TMP/bin:$PATH
+
 shell=sh
 have bash && shell='bash -o pipefail'
 
