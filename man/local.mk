@@ -4,7 +4,9 @@
 dist_man_MANS += \
 	%D%/l2-config.5 \
 	%D%/l2-embed.1 \
+	%D%/l2-generate.1 \
 	%D%/l2-model.1 \
+	%D%/l2-rsample.1 \
 	%D%/l2-score.1 \
 	%D%/l2-stream.5 \
 	%D%/l2.7
