@@ -11,3 +11,5 @@ dist_presets_DATA = \
 	%D%/presets/70b.yaml \
 	%D%/presets/7b.yaml \
 	%D%/presets/tiny.yaml
+
+EXTRA_DIST += %D%/quickstart.sh
