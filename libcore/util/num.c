@@ -5,6 +5,7 @@
 #include "util/num.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,6 +287,8 @@ static size_t format_shortest(char *out, double v, bool is_float)
 {
     char digits[48];
     int least = is_float ? 6 : 15, most = is_float ? 9 : 17;
+    if (fabs(v) < (is_float ? (double)FLT_MIN : DBL_MIN))
+        least = 1; /* subnormal: fewer digits may do */
     for (int n = least; n <= most; n++) {
         snprintf(digits, sizeof digits, "%.*g", n, v);
         if (is_float ? strtof(digits, NULL) == (float)v : strtod(digits, NULL) == v)
