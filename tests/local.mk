@@ -2,7 +2,21 @@
 # SPDX-License-Identifier: MIT
 #
 # A unit test is three lines inside the condition below; a script is listed in l2_scripts.
-#   l2_unit_tests += tests/unit/test_x
+#   l2_unit_tests += tests/unit/test_json
+tests_unit_test_json_SOURCES = \
+	%D%/unit/stream_samples.c \
+	%D%/unit/stream_samples.h \
+	%D%/unit/test_json.c
+tests_unit_test_json_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_stream
+tests_unit_test_stream_SOURCES = \
+	%D%/unit/stream_samples.c \
+	%D%/unit/stream_samples.h \
+	%D%/unit/test_stream.c
+tests_unit_test_stream_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_x
 #   tests_unit_test_x_SOURCES = %D%/unit/test_x.c
 #   tests_unit_test_x_LDADD = $(l2_test_libs)
 

@@ -282,8 +282,12 @@ static int compare_keys(const void *a, const void *b)
  * input takes quadratic time. */
 static int check_keys(struct l2_cbor *c, size_t base, struct l2_err *err)
 {
+    size_t n = (c->keys.len - base) / sizeof(struct key);
+    if (n < 2) {
+        c->keys.len = base;
+        return L2_OK;
+    }
     struct key *k = (struct key *)(void *)(c->keys.data + base);
-    size_t n = (c->keys.len - base) / sizeof *k;
     const struct key *twice = NULL;
     if (n <= 12) {
         for (size_t i = 1; i < n && !twice; i++)

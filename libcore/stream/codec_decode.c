@@ -199,7 +199,7 @@ static int get_embedding(struct decoder *d, struct l2_f32s *out, size_t *rows)
     int r = l2_cbor_next(d->c, &item, d->err);
     if (r != L2_OK)
         return r;
-    if (rows && item.kind == L2_CBOR_TAG && item.value == L2_TAG_MATRIX)
+    if (item.kind == L2_CBOR_TAG && item.value == L2_TAG_MATRIX)
         return get_matrix(d, out, rows);
     return f32s_of_tag(d, &item, "embedding", out);
 }
@@ -597,7 +597,7 @@ static int record_field(void *to, struct decoder *d, unsigned i)
         rec->has_meta = true;
         return get_fields(d, "meta", &rec->meta);
     default:
-        return get_embedding(d, &rec->embedding, NULL);
+        return get_embedding(d, &rec->embedding, &rec->embedding_rows);
     }
 }
 
@@ -804,13 +804,28 @@ int l2_read_end(struct l2_cbor *c, struct l2_stream_end *end, struct l2_err *err
 
 /* ---- ids ---- */
 
+/* Ids are all below size nearly always, so first it is asked for many at once whether one is not:
+ * bit 31 of v | (size - 1 - v) says so for size <= 2^31. Compilers make vectors of the inner loop.
+ */
 static bool below(const struct l2_u32s *a, uint32_t size, uint32_t *bad)
 {
-    uint32_t max = 0;
-    for (size_t i = 0; i < a->n; i++)
-        max = a->v[i] > max ? a->v[i] : max;
-    *bad = max;
-    return a->n == 0 || max < size;
+    enum { LANES = 16 };
+    uint32_t any[LANES] = {0}, top = 0;
+    size_t i = 0;
+    for (; a->n - i >= LANES; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            any[k] |= a->v[i + k] | (size - 1 - a->v[i + k]);
+    for (size_t k = 0; k < LANES; k++)
+        top |= any[k];
+    if (size > (uint32_t)1 << 31 || top >> 31)
+        i = 0;
+    for (; i < a->n; i++) {
+        if (a->v[i] >= size) {
+            *bad = a->v[i];
+            return false;
+        }
+    }
+    return true;
 }
 
 bool l2_record_ids_below(const struct l2_record *r, uint32_t size, uint32_t *bad)

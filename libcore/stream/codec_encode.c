@@ -234,7 +234,7 @@ static void put_record(struct l2_cbor_out *o, const struct l2_record *r)
     if (r->has_meta)
         put_map_field(o, "meta", &r->meta);
     if (r->embedding.v)
-        put_embedding(o, &r->embedding, 0);
+        put_embedding(o, &r->embedding, r->embedding_rows);
     put_fields(o, &r->other);
 }
 

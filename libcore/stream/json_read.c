@@ -190,7 +190,7 @@ static int get_f32s(struct json_in *in, const json_t *j, struct l2_f32s *out)
 static int get_embedding(struct json_in *in, const json_t *j, struct l2_f32s *out, size_t *rows)
 {
     const json_t *row = json_array_get(j, 0);
-    if (!rows || !json_is_array(row))
+    if (!json_is_array(row))
         return get_f32s(in, j, out);
     size_t n = json_array_size(j), columns = json_array_size(row);
     float *v =
@@ -467,7 +467,7 @@ static int record_field(struct json_in *in, void *to, const char *key, const jso
         return get_object(in, value, NULL, NULL, 3, &r->meta);
     }
     if (strcmp(key, "embedding") == 0)
-        return get_embedding(in, value, &r->embedding, NULL);
+        return get_embedding(in, value, &r->embedding, &r->embedding_rows);
     return L2_END;
 }
 

@@ -266,7 +266,7 @@ int l2_record_to_json(struct l2_buf *out, const struct l2_record *r, struct l2_e
     if (r->has_meta)
         put_map(&o, "meta", &r->meta);
     if (r->embedding.v)
-        put_embedding(&o, &r->embedding, 0);
+        put_embedding(&o, &r->embedding, r->embedding_rows);
     put_fields(&o, &r->other);
     close_object(&o);
     return o.rc;

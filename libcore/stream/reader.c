@@ -274,7 +274,7 @@ static int next_frame(struct l2_reader *r, bool wait, struct l2_err *err)
 /* Says where in the input the item is whose error has an offset in the frame's content. */
 static int place_error(struct l2_reader *r, struct l2_err *err)
 {
-    if (err && err->file[0] == '\0') {
+    if (err->file[0] == '\0') {
         size_t len = strlen(err->text);
         if (err->offset >= 0)
             snprintf(err->text + len, sizeof err->text - len, " (byte %lld of the frame's content)",
@@ -282,7 +282,7 @@ static int place_error(struct l2_reader *r, struct l2_err *err)
         err->offset = r->frame_offset;
         (void)l2_err_in_file(err, r->name);
     }
-    return err ? (int)err->code : L2_CORRUPT;
+    return (int)err->code;
 }
 
 static int out_of_place(struct l2_reader *r, struct l2_err *err, const char *text)
@@ -390,10 +390,12 @@ static int next_item(struct l2_reader *r, bool wait, enum l2_item *item, struct 
     }
     bool first = r->cbor.pos == 0;
     int rc = l2_item_kind(r->cbor.data + r->cbor.pos, r->cbor.n - r->cbor.pos, item, err);
-    if (rc != L2_OK)
-        return r->state == START
-                   ? frame_error(r, L2_CORRUPT, err, "zstd frame with something else in it")
-                   : place_error(r, err);
+    if (rc != L2_OK && r->state == START)
+        return frame_error(r, L2_CORRUPT, err, "zstd frame with something else in it");
+    if (rc != L2_OK) {
+        err->offset += (int64_t)r->cbor.pos; /* of the frame's content, not of the item */
+        return place_error(r, err);
+    }
     if (*item != L2_ITEM_RECORD && !first)
         return out_of_place(r, err, "header or END is not alone in its frame");
     rc = *item == L2_ITEM_RECORD   ? take_record(r, rec, err)

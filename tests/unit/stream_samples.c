@@ -107,7 +107,8 @@ void sample_record(struct l2_record *r)
     r->meta = fields(&r->arena, 4,
                      "63626967 1b7fffffffffffffff 646c697374 83fb3ff800000000000080a0"
                      "652463626f72 623030 6165 a1652463626f7201");
-    r->embedding = floats(r, 2, 1e-30f);
+    r->embedding = floats(r, 3, 1e-30f);
+    r->embedding_rows = 3;
     r->other = fields(&r->arena, 2, "6161 01 6162 f7"); /* "a": 1, "b": undefined */
 }
 

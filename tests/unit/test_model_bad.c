@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -135,6 +136,8 @@ static void test_config_refused(void **state)
         {"\"rope_scaling\": 2", L2_UNSUPPORTED, "rope_scaling"},
         {"\"rope_parameters\": {\"rope_type\": \"llama3\"}", L2_UNSUPPORTED, "rope_parameters"},
         {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5}", L2_UNSUPPORTED,
+         "rope_parameters"},
+        {"\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5e5}}", L2_UNSUPPORTED,
          "rope_parameters"},
         {"\"attention_bias\": true", L2_UNSUPPORTED, "attention_bias true is not supported"},
         {"\"mlp_bias\": true", L2_UNSUPPORTED, "mlp_bias"},
@@ -532,6 +535,8 @@ static void test_other_directories(void **state)
     scratch_write_str(scratch, "pytorch_model.bin", "PK");
     assert_fails(scratch, L2_UNSUPPORTED, "weights in pytorch_model.bin are not supported");
     assert_fails(scratch_path(scratch, "nothing"), L2_SYSTEM, "nothing: cannot open");
+    assert_int_equal(mkfifo(scratch_path(scratch, "fifo"), 0666), 0);
+    assert_fails(scratch_path(scratch, "fifo"), L2_FORMAT, "neither a directory nor a regular");
 }
 
 /* ---- llama2.c ---- */
