@@ -2,21 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # A unit test is three lines inside the condition below; a script is listed in l2_scripts.
-#   l2_unit_tests += tests/unit/test_json
-tests_unit_test_json_SOURCES = \
-	%D%/unit/stream_samples.c \
-	%D%/unit/stream_samples.h \
-	%D%/unit/test_json.c
-tests_unit_test_json_LDADD = $(l2_test_libs)
-
-l2_unit_tests += tests/unit/test_stream
-tests_unit_test_stream_SOURCES = \
-	%D%/unit/stream_samples.c \
-	%D%/unit/stream_samples.h \
-	%D%/unit/test_stream.c
-tests_unit_test_stream_LDADD = $(l2_test_libs)
-
-l2_unit_tests += tests/unit/test_x
+#   l2_unit_tests += tests/unit/test_x
 #   tests_unit_test_x_SOURCES = %D%/unit/test_x.c
 #   tests_unit_test_x_LDADD = $(l2_test_libs)
 
@@ -56,6 +42,13 @@ l2_unit_tests += tests/unit/test_generate
 tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h \
 	%D%/unit/tiny_model.c %D%/unit/tiny_model.h
 tests_unit_test_generate_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_json
+tests_unit_test_json_SOURCES = \
+	%D%/unit/stream_samples.c \
+	%D%/unit/stream_samples.h \
+	%D%/unit/test_json.c
+tests_unit_test_json_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_kv
 tests_unit_test_kv_SOURCES = %D%/unit/test_kv.c
@@ -107,6 +100,13 @@ tests_unit_test_select_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_stop
 tests_unit_test_stop_SOURCES = %D%/unit/test_stop.c
 tests_unit_test_stop_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_stream
+tests_unit_test_stream_SOURCES = \
+	%D%/unit/stream_samples.c \
+	%D%/unit/stream_samples.h \
+	%D%/unit/test_stream.c
+tests_unit_test_stream_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
