@@ -73,10 +73,10 @@ libcore_libl2_a_SOURCES += \
 	%D%/data/shape_read.c \
 	%D%/data/shape_write.c
 libcore_libl2_a_SOURCES += \
-	%D%/model/hf.h \
 	%D%/model/hf_config.c \
 	%D%/model/hf_config.h \
 	%D%/model/hf_read.c \
+	%D%/model/hf_read.h \
 	%D%/model/hf_write.c \
 	%D%/model/hparams.c \
 	%D%/model/hparams.h \

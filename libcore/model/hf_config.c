@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "model/hf.h"
+#include "model/hf_read.h"
 #include "model/jsonfile.h"
 #include "util/num.h"
 
@@ -90,6 +90,13 @@ static int check_rope(const json_t *j, const char *key, const char *file, double
         plain = json_is_string(type) && strcmp(json_string_value(type), "default") == 0;
         if (!plain)
             break;
+    }
+    const char *member;
+    json_t *m;
+    json_object_foreach((json_t *)(uintptr_t)v, member, m)
+    {
+        if (json_is_object(m)) /* one set of parameters for each type of layer */
+            plain = false;
     }
     const struct inert partial = {"partial_rotary_factor", ONE};
     if (!plain || !is_inert(json_object_get(v, partial.key), &partial))

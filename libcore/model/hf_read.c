@@ -3,7 +3,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include "model/hf.h"
+#include "model/hf_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>

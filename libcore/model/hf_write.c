@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/hf.h"
+#include "model/hf_read.h"
 #include "model/hf_config.h"
 #include "model/newdir.h"
 #include "model/safetensors.h"

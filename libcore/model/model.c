@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "model/hf.h"
+#include "model/hf_read.h"
 #include "model/llama2c.h"
 
 int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
@@ -18,6 +18,8 @@ int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
     *out = NULL;
     if (stat(path, &st) != 0)
         return l2_err_sys(err, errno, path, "cannot open model");
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return l2_err_at(err, L2_FORMAT, path, -1, "neither a directory nor a regular file");
     struct l2_model *m = calloc(1, sizeof *m);
     if (!m)
         return l2_err_memory(err, sizeof *m);

@@ -98,6 +98,14 @@ for bin in v0-untied v1-tied; do
     ok "to-reward of llama2.c $bin" l2-model to-reward -q "$golden/checkpoint/$bin.bin" -o "rm-$bin"
     ok "rows are in Hugging Face order" reader same "$golden/checkpoint/hf-f32" "rm-$bin" lm_head.weight
 done
+for d in hf-f32 hf-bf16-sharded; do
+    if [ -n "$L2_SHARED" ]; then
+        ok "to-reward of $d" l2-model to-reward -q "$L2_SHARED/golden/gqa64/$d" -o "rm-$d"
+        ok "keeps its values" reader same "$L2_SHARED/golden/gqa64/$d" "rm-$d" lm_head.weight
+    else
+        skip "to-reward of $d" "the shared data is absent"
+    fi
+done
 fails 1 'rm: has label scores already' "a reward model is refused" l2-model to-reward rm -o x
 
 # what cannot be shown

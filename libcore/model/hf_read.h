@@ -1,7 +1,7 @@
 /* Reading a Hugging Face directory into a model, and names inside one. */
 /* SPDX-License-Identifier: MIT */
-#ifndef L2_HF_H
-#define L2_HF_H
+#ifndef L2_HF_READ_H
+#define L2_HF_READ_H
 
 #include "model/model.h"
 
