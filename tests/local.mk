@@ -34,6 +34,11 @@ tests_unit_test_codec_SOURCES = \
 	%D%/unit/test_codec.c
 tests_unit_test_codec_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_encode
+tests_unit_test_encode_SOURCES = %D%/unit/test_encode.c %D%/unit/scratch.c %D%/unit/scratch.h \
+	%D%/unit/spm_writer.c %D%/unit/spm_writer.h
+tests_unit_test_encode_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_engine
 tests_unit_test_engine_SOURCES = %D%/unit/test_engine.c
 tests_unit_test_engine_LDADD = $(l2_test_libs)
@@ -111,6 +116,11 @@ tests_unit_test_stream_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_vocab
+tests_unit_test_vocab_SOURCES = %D%/unit/test_vocab.c %D%/unit/scratch.c %D%/unit/scratch.h \
+	%D%/unit/spm_writer.c %D%/unit/spm_writer.h
+tests_unit_test_vocab_LDADD = $(l2_test_libs)
 endif
 
 check_PROGRAMS += $(l2_unit_tests)

@@ -179,35 +179,36 @@ static int finish(struct l2_vocab *v, const char *file, struct l2_err *err)
     return r;
 }
 
-static int open_file(struct l2_vocab **out, const char *path, struct l2_err *err)
+int l2_vocab_read(struct l2_vocab **out, const struct l2_map *m, struct l2_err *err)
 {
-    struct l2_map m;
-    struct l2_vocab *v = NULL;
-    int r = l2_map_open(&m, path, err);
-    if (r != L2_OK)
-        return r;
-    if (m.size > MAX_FILE) {
-        r = l2_err_at(err, L2_LIMIT, path, -1, "vocabulary of %zu bytes, want at most %zu", m.size,
-                      MAX_FILE);
-        goto out;
-    }
-    v = calloc(1, sizeof *v);
-    if (!v) {
-        r = l2_err_memory(err, sizeof *v);
-        goto out;
-    }
+    *out = NULL;
+    if (m->size > MAX_FILE)
+        return l2_err_at(err, L2_LIMIT, m->name, -1, "vocabulary of %zu bytes, want at most %zu",
+                         m->size, MAX_FILE);
+    struct l2_vocab *v = calloc(1, sizeof *v);
+    if (!v)
+        return l2_err_memory(err, sizeof *v);
     v->bos = v->eos = v->unk = L2_NO_ID;
     for (int i = 0; i < 256; i++)
         v->byte_ids[i] = L2_NO_ID;
-    r = l2_tokbin_detect(&m) ? l2_tokbin_read(v, &m, err) : l2_spm_read(v, &m, err);
+    int r = l2_tokbin_detect(m) ? l2_tokbin_read(v, m, err) : l2_spm_read(v, m, err);
     if (r == L2_OK)
-        r = finish(v, path, err);
-out:
-    l2_map_release(&m);
+        r = finish(v, m->name, err);
     if (r == L2_OK)
         *out = v;
     else
         l2_vocab_free(v);
+    return r;
+}
+
+static int open_file(struct l2_vocab **out, const char *path, struct l2_err *err)
+{
+    struct l2_map m;
+    int r = l2_map_open(&m, path, err);
+    if (r != L2_OK)
+        return r;
+    r = l2_vocab_read(out, &m, err);
+    l2_map_release(&m);
     return r;
 }
 

@@ -41,6 +41,9 @@ int l2_vocab_add(struct l2_vocab *v, const char *piece, size_t n, float score,
                  enum l2_piece_kind kind, const char *file, int64_t offset,
                  struct l2_err *err) L2_MUST_CHECK;
 
+/* A vocabulary from the bytes of a file; m is not needed afterwards. */
+int l2_vocab_read(struct l2_vocab **out, const struct l2_map *m, struct l2_err *err) L2_MUST_CHECK;
+
 /* The readers: they add all pieces and set what the file says about normalisation, bos and eos. */
 int l2_spm_read(struct l2_vocab *v, const struct l2_map *m, struct l2_err *err) L2_MUST_CHECK;
 int l2_tokbin_read(struct l2_vocab *v, const struct l2_map *m, struct l2_err *err) L2_MUST_CHECK;
