@@ -17,7 +17,7 @@ int l2_map_open(struct l2_map *m, const char *path, struct l2_err *err)
     struct stat st;
     int r = L2_OK;
     *m = (struct l2_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
     if (fd < 0)
         return l2_err_sys(err, errno, path, "cannot open");
     if (fstat(fd, &st) != 0) {
