@@ -22,8 +22,10 @@ l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
 l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
+	%D%/cmd/config.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/layers.sh \
+	%D%/cmd/pipes.sh \
 	%D%/cmd/model.sh
 
 if HAVE_CMOCKA
