@@ -103,7 +103,7 @@ else
     fails 1 'vocabular' 'text of a stream is not decoded with another vocabulary' l2-tokenize -d -z other.model prompts.l2s
     cp -R model bare && rm -f bare/tokenizer.*
     ok 'a model without a vocabulary takes what fits by size' l2-generate -m bare -n 1 other.l2s
-    ok 'and says so in the summary' grep -q '"vocabulary":"size only"' "$L2_TMP/stderr"
+    is 'and says so in the summary' 1 "$(grep -c '"vocabulary":"size only"' "$L2_TMP/stderr")"
     fails 1 'vocabulary is not the model' 'unless -z names one' l2-generate -m bare -z tokenizer.model -n 1 other.l2s
 fi
 finish
