@@ -104,6 +104,10 @@ l2_unit_tests += tests/unit/test_select
 tests_unit_test_select_SOURCES = %D%/unit/test_select.c
 tests_unit_test_select_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_shape
+tests_unit_test_shape_SOURCES = %D%/unit/test_shape.c %D%/unit/scratch.c %D%/unit/scratch.h
+tests_unit_test_shape_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_stop
 tests_unit_test_stop_SOURCES = %D%/unit/test_stop.c
 tests_unit_test_stop_LDADD = $(l2_test_libs)

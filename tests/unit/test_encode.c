@@ -186,7 +186,8 @@ static struct l2_vocab *random_vocab(bool bytes, bool user)
             twice = twice || strcmp(seen[i], text) == 0;
         if (twice)
             continue;
-        snprintf(seen[n++], sizeof *seen, "%s", text);
+        assert_true(strlen(text) < sizeof *seen);
+        memcpy(seen[n++], text, strlen(text) + 1);
         spm_piece(&b, text, -(float)pick(8),
                   user && pick(5) == 0 ? L2_PIECE_USER_DEFINED : L2_PIECE_NORMAL);
     }
