@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/pipe.h"
+#include "data/row.h"
 #include "rlhf/gather.h"
 #include "rlhf/select.h"
 
@@ -160,10 +161,34 @@ static void describe_unscored(struct sampling *s, const struct l2_record *rec)
                  rec->completions[0].scores[0].name.s);
 }
 
+/* The form in which l2-tokenize -d writes what was chosen: a pair as chosen and rejected, one
+ * completion as prompt and completion, whatever form the record came in; unless that form says the
+ * same. */
+static int settle_shape(const struct sampling *s, struct l2_record *rec, struct l2_err *err)
+{
+    enum l2_form form, want = L2_FORM_PROMPT_PAIR;
+    enum l2_style style;
+    char shape[L2_SHAPE_MAX];
+    bool known = rec->shape.s && l2_shape_parse(rec->shape.s, rec->shape.n, &form, &style);
+    if (s->select.kind != L2_SELECT_PAIRS) {
+        if (s->select.n > 1)
+            return L2_OK;
+        want = L2_FORM_PROMPT_COMPLETION;
+        if (known && (form == L2_FORM_TEXT || form == L2_FORM_MESSAGES))
+            return L2_OK;
+    } else if (known && form == L2_FORM_PAIR) {
+        return L2_OK;
+    }
+    l2_shape_format(want, known ? style : L2_STYLE_PLAIN, shape);
+    return l2_record_str(rec, shape, strlen(shape), &rec->shape, err);
+}
+
 static int select_record(struct sampling *s, struct l2_record *rec, struct l2_err *err)
 {
     enum l2_select_result result;
     int r = l2_select(rec, &s->select, &s->counts, &result, err);
+    if (r == L2_OK && result == L2_SELECTED)
+        r = settle_shape(s, rec, err);
     if (r == L2_OK && result == L2_SELECTED)
         r = l2_pipe_put(s->pipe, rec, err);
     else if (r == L2_OK && result == L2_SELECT_UNSCORED && !s->first_unscored[0])

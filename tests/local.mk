@@ -26,7 +26,8 @@ l2_scripts = \
 	%D%/cmd/examples.sh \
 	%D%/cmd/layers.sh \
 	%D%/cmd/pipes.sh \
-	%D%/cmd/model.sh
+	%D%/cmd/model.sh \
+	%D%/cmd/rsample.sh
 
 if HAVE_CMOCKA
 l2_unit_tests += tests/unit/test_codec
