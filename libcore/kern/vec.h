@@ -8,7 +8,7 @@
 #include <string.h>
 #include "kern/expf.h"
 
-#if L2_LANES == 16
+#if L2_LANES > 4
 #    include <immintrin.h>
 #endif
 

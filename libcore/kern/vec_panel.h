@@ -3,10 +3,22 @@
 #ifndef L2_VEC_PANEL_H
 #define L2_VEC_PANEL_H
 
-#define VEC_TILE 6 /* rows at once at most */
+#define VEC_TILE   6 /* rows at once at most */
+#define VEC_DIRECT 3 /* tiles that expand 16-bit weights for themselves at most */
 
 typedef uint16_t vh __attribute__((vector_size(2 * L2_LANES)));
 typedef uint16_t vh_mem __attribute__((vector_size(2 * L2_LANES), aligned(2), may_alias));
+
+VEC_FN vu vec_widen(const uint16_t *p)
+{
+#if L2_LANES == 16
+    return (vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+#elif L2_LANES == 8
+    return (vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+#else
+    return __builtin_convertvector((vh) * (const vh_mem *)p, vu);
+#endif
+}
 
 /* Half-precision values to float, exactly. */
 VEC_FN vf vec_from_f16(const uint16_t *p)
@@ -16,7 +28,7 @@ VEC_FN vf vec_from_f16(const uint16_t *p)
 #else
     /* Exponent and fraction in their places, then the bias is mended by a product, which serves
      * subnormals too; an exponent of all ones stays one. */
-    vu h = __builtin_convertvector((vh) * (const vh_mem *)p, vu);
+    vu h = vec_widen(p);
     vf magnitude = (vf)((h & 0x7fff) << 13) * 0x1p112f;
     vu special = (vu)((h & 0x7c00) == 0x7c00) & 0x7f800000;
     return (vf)((vu)magnitude | special | (h & 0x8000) << 16);
@@ -25,7 +37,7 @@ VEC_FN vf vec_from_f16(const uint16_t *p)
 
 VEC_FN vf vec_from_bf16(const uint16_t *p)
 {
-    return (vf)(__builtin_convertvector((vh) * (const vh_mem *)p, vu) << 16);
+    return (vf)(vec_widen(p) << 16);
 }
 
 /* Values i, i + 1, ... of w. */
@@ -92,41 +104,38 @@ VEC_FN void vec_stripes(float *y, size_t ldy, const float *x, size_t ldx, const 
 #    define VEC_NV(m) ((m) == 1 ? 8 : (m) <= 3 ? 4 : 2)
 #endif
 
-#define VEC_DEFINE_TILE(m)                                                                         \
-    static L2_TARGET void vec_tile_##m(float *y, size_t ldy, const float *x, size_t ldx,           \
-                                       const float *w, size_t ldw, size_t width, size_t n,         \
-                                       bool add)                                                   \
+#define VEC_DEFINE_TILE(type, m)                                                                   \
+    static L2_TARGET void vec_tile_##type##_##m(float *y, size_t ldy, const float *x, size_t ldx,  \
+                                                const void *w, size_t ldw, size_t width, size_t n, \
+                                                bool add)                                          \
     {                                                                                              \
-        vec_stripes(y, ldy, x, ldx, w, ldw, width, n, add, L2_F32, m, VEC_NV(m));                  \
+        vec_stripes(y, ldy, x, ldx, w, ldw, width, n, add, L2_##type, m, VEC_NV(m));               \
     }
-VEC_DEFINE_TILE(1)
-VEC_DEFINE_TILE(2)
-VEC_DEFINE_TILE(3)
-VEC_DEFINE_TILE(4)
-VEC_DEFINE_TILE(5)
-VEC_DEFINE_TILE(6)
+#define VEC_DEFINE_TILES(type)                                                                     \
+    VEC_DEFINE_TILE(type, 1)                                                                       \
+    VEC_DEFINE_TILE(type, 2)                                                                       \
+    VEC_DEFINE_TILE(type, 3)                                                                       \
+    VEC_DEFINE_TILE(type, 4)                                                                       \
+    VEC_DEFINE_TILE(type, 5)                                                                       \
+    VEC_DEFINE_TILE(type, 6)
+#define VEC_TILES(type)                                                                            \
+    {                                                                                              \
+        vec_tile_##type##_1, vec_tile_##type##_2, vec_tile_##type##_3, vec_tile_##type##_4,        \
+            vec_tile_##type##_5, vec_tile_##type##_6                                               \
+    }
+VEC_DEFINE_TILES(F32)
+VEC_DEFINE_TILES(F16)
+VEC_DEFINE_TILES(BF16)
 
 /* y (m, width) = x (m, n) w (n, width), or added to y; m <= VEC_TILE. */
 static L2_TARGET void vec_tile(size_t m, float *y, size_t ldy, const float *x, size_t ldx,
-                               const float *w, size_t ldw, size_t width, size_t n, bool add)
+                               const void *w, enum l2_dtype dtype, size_t ldw, size_t width,
+                               size_t n, bool add)
 {
-    static void (*const tiles[VEC_TILE])(float *, size_t, const float *, size_t, const float *,
-                                         size_t, size_t, size_t, bool) = {
-        vec_tile_1, vec_tile_2, vec_tile_3, vec_tile_4, vec_tile_5, vec_tile_6};
-    tiles[m - 1](y, ldy, x, ldx, w, ldw, width, n, add);
-}
-
-/* One row with 16-bit weights, expanded in registers. */
-static L2_TARGET void vec_row_f16(float *y, const float *x, const void *w, size_t width, size_t n,
-                                  bool add)
-{
-    vec_stripes(y, 0, x, 0, w, width, width, n, add, L2_F16, 1, VEC_NV(1));
-}
-
-static L2_TARGET void vec_row_bf16(float *y, const float *x, const void *w, size_t width, size_t n,
-                                   bool add)
-{
-    vec_stripes(y, 0, x, 0, w, width, width, n, add, L2_BF16, 1, VEC_NV(1));
+    static void (*const tiles[][VEC_TILE])(float *, size_t, const float *, size_t, const void *,
+                                           size_t, size_t, size_t, bool) = {
+        [L2_F32] = VEC_TILES(F32), [L2_F16] = VEC_TILES(F16), [L2_BF16] = VEC_TILES(BF16)};
+    tiles[dtype][m - 1](y, ldy, x, ldx, w, ldw, width, n, add);
 }
 
 static L2_TARGET void vec_expand(float *out, const void *w, size_t n, enum l2_dtype dtype)
@@ -140,28 +149,22 @@ static L2_TARGET void vec_expand(float *out, const void *w, size_t n, enum l2_dt
 }
 
 /* One block of columns of x (m, ldx) with the n * width weights w, in tiles of about equal height.
+ * 16-bit weights are expanded once for all tiles where they are more than VEC_DIRECT, else by each.
  */
 static L2_TARGET void vec_panel_block(float *y, size_t ldy, const float *x, size_t ldx, size_t m,
                                       const void *w, enum l2_dtype dtype, size_t width, size_t n,
                                       bool add)
 {
-    if (m == 1 && dtype == L2_F16) {
-        vec_row_f16(y, x, w, width, n, add);
-        return;
-    }
-    if (m == 1 && dtype == L2_BF16) {
-        vec_row_bf16(y, x, w, width, n, add);
-        return;
-    }
     float expanded[L2_SUM_BLOCK * L2_PANEL] __attribute__((aligned(64)));
-    if (dtype != L2_F32) {
+    size_t left = (m + VEC_TILE - 1) / VEC_TILE;
+    if (dtype != L2_F32 && left > VEC_DIRECT) {
         vec_expand(expanded, w, n * width, dtype);
         w = expanded;
+        dtype = L2_F32;
     }
-    size_t left = (m + VEC_TILE - 1) / VEC_TILE;
     for (size_t i = 0; i < m; left--) {
         size_t rows = (m - i + left - 1) / left;
-        vec_tile(rows, y + i * ldy, ldy, x + i * ldx, ldx, w, width, width, n, add);
+        vec_tile(rows, y + i * ldy, ldy, x + i * ldx, ldx, w, dtype, width, width, n, add);
         i += rows;
     }
 }
