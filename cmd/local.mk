@@ -38,6 +38,17 @@ cmd_libcommon_a_SOURCES = \
 	%D%/common/tally.c \
 	%D%/common/tally.h
 
+bin_PROGRAMS += cmd/l2-cat
+cmd_l2_cat_SOURCES = \
+	%D%/cat.h \
+	%D%/cat_check.c \
+	%D%/cat_choose.c \
+	%D%/cat_from_json.c \
+	%D%/cat_stats.c \
+	%D%/cat_write.c \
+	%D%/l2-cat.c
+cmd_l2_cat_LDADD = $(l2_libs)
+
 bin_PROGRAMS += cmd/l2-embed
 cmd_l2_embed_SOURCES = %D%/l2-embed.c
 cmd_l2_embed_LDADD = $(l2_model_libs)

@@ -363,6 +363,11 @@ const struct l2_header *l2_pipe_header(const struct l2_pipe *p)
     return p->reader ? l2_reader_header(p->reader) : NULL;
 }
 
+const struct l2_stream_end *l2_pipe_end(const struct l2_pipe *p)
+{
+    return p->reader ? l2_reader_end_item(p->reader) : NULL;
+}
+
 const char *l2_pipe_input_name(const struct l2_pipe *p)
 {
     return p->in_name;

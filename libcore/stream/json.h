@@ -63,6 +63,7 @@ struct l2_json_line {
     size_t n;
     const char *file;
     int64_t line;
+    const struct l2_id *default_id; /* of a record without an id; NULL: that is an error */
 };
 int l2_json_read_item(const struct l2_json_line *line, enum l2_item *kind, struct l2_record *r,
                       struct l2_header *h, struct l2_stream_end *end,

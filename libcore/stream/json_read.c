@@ -19,6 +19,7 @@ struct json_in {
     struct l2_buf scratch; /* unknown fields as they are gathered */
     struct l2_json_step step[MAX_STEPS];
     size_t n_steps;
+    const struct l2_id *default_id; /* or NULL */
 };
 
 static void enter_key(struct json_in *in, const char *key)
@@ -478,8 +479,14 @@ static int read_record(struct json_in *in, const json_t *j, struct l2_record *r)
     int rc = get_object(in, j, record_field, r, 2, &r->other);
     if (rc != L2_OK)
         return rc;
-    if (!json_object_get(j, "id"))
-        return fail(in, "record without an id");
+    if (!json_object_get(j, "id")) {
+        if (!in->default_id)
+            return fail(in, "record without an id");
+        r->id = *in->default_id;
+        if (r->id.is_text &&
+            (rc = l2_record_str(r, r->id.text.s, r->id.text.n, &r->id.text, in->err)) != L2_OK)
+            return rc;
+    }
     if (!l2_spans_valid(&r->spans, r->prompt.n)) {
         enter_key(in, "spans");
         return fail(in, "want pairs in order within the prompt");
@@ -625,7 +632,7 @@ static enum l2_item kind_of(const json_t *j)
 int l2_json_read_item(const struct l2_json_line *line, enum l2_item *kind, struct l2_record *r,
                       struct l2_header *h, struct l2_stream_end *end, struct l2_err *err)
 {
-    struct json_in in = {.err = err};
+    struct json_in in = {.err = err, .default_id = line->default_id};
     json_t *j;
     int rc = l2_json_parse(line->text, line->n, line->file, line->line, &j, err);
     if (rc != L2_OK)

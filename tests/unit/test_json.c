@@ -16,7 +16,7 @@
 
 static int parse_item(const char *text, struct l2_record *r, struct l2_err *err)
 {
-    struct l2_json_line line = {text, strlen(text), "in.jsonl", 12};
+    struct l2_json_line line = {text, strlen(text), "in.jsonl", 12, NULL};
     enum l2_item kind;
     int rc = l2_json_read_item(&line, &kind, r, NULL, NULL, err);
     if (rc == L2_OK)
@@ -109,7 +109,7 @@ static void test_header_and_end(void **state)
     l2_record_init(&r);
     sample_header(&a);
     assert_int_equal(l2_header_to_json(&text, &a, &err), L2_OK);
-    struct l2_json_line line = {(char *)text.data, text.len, "x", 1};
+    struct l2_json_line line = {(char *)text.data, text.len, "x", 1, NULL};
     assert_int_equal(l2_json_read_item(&line, &kind, &r, &b, &back, &err), L2_OK);
     assert_int_equal(kind, L2_ITEM_HEADER);
     assert_int_equal(l2_encode_header(&first, &a, &err), L2_OK);
@@ -122,7 +122,7 @@ static void test_header_and_end(void **state)
 
     text.len = 0;
     assert_int_equal(l2_stream_end_to_json(&text, &end, &err), L2_OK);
-    line = (struct l2_json_line){(char *)text.data, text.len, "x", 1};
+    line = (struct l2_json_line){(char *)text.data, text.len, "x", 1, NULL};
     assert_int_equal(l2_json_read_item(&line, &kind, &r, &b, &back, &err), L2_OK);
     assert_int_equal(kind, L2_ITEM_END);
     assert_true(back.tokens == 1ull << 63 && back.records == 3 && !back.complete);
