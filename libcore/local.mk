@@ -150,6 +150,9 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/feed.h \
 	%D%/sample/generate.c \
 	%D%/sample/generate.h \
+	%D%/sample/generate_lane.c \
+	%D%/sample/generate_state.h \
+	%D%/sample/generate_step.c \
 	%D%/sample/growing.c \
 	%D%/sample/growing.h \
 	%D%/sample/sampler.c \

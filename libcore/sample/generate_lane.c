@@ -1,0 +1,192 @@
+/* Generation: completions from their first token to their place in the record. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "sample/generate_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sample/feed.h"
+
+static int draw(struct l2_generator *g, const struct l2_gen_flight *t, uint32_t index,
+                const struct l2_growing *text, const float *logits, struct l2_draw *out,
+                struct l2_err *err)
+{
+    const uint32_t *seen = text ? text->tokens.v : t->rec->prompt.v;
+    size_t n_seen = text ? text->tokens.n : t->rec->prompt.n, position = text ? text->n : 0;
+    double u = l2_philox_uniform(t->key, t->first_k + index, position);
+    int rc = l2_sampler_draw(g->sampler, logits, seen, n_seen, u, out, err);
+    if (rc == L2_OK && out->id >= g->vocab_size)
+        rc = l2_err_set(err, L2_CORRUPT, "token %u was drawn: the vocabulary has %u",
+                        (unsigned)out->id, (unsigned)g->vocab_size);
+    return rc;
+}
+
+/* Completion number index of t will not be. */
+static void fail_completion(struct l2_gen_flight *t, const struct l2_err *err)
+{
+    if (t->failed++ == 0)
+        t->fault = *err;
+    t->done++;
+}
+
+static int describe(const struct l2_generator *g, const struct l2_gen_flight *t, uint32_t index,
+                    struct l2_completion *c, struct l2_err *err)
+{
+    struct l2_gen *gen = &c->gen;
+    gen->present = gen->has_k = gen->has_seed = gen->has_temperature = true;
+    gen->k = t->first_k + index;
+    gen->seed = g->opts.seed;
+    gen->temperature = g->opts.sampler.temperature;
+    gen->has_round = g->opts.has_round;
+    gen->round = g->opts.round;
+    if (!g->opts.model_name)
+        return L2_OK;
+    return l2_record_str(t->rec, g->opts.model_name, strlen(g->opts.model_name), &gen->model, err);
+}
+
+/* The completions that came about, in order of k, at the end of the record's. */
+static int finish_flight(struct l2_generator *g, struct l2_gen_flight *t, struct l2_err *err)
+{
+    for (uint32_t i = 0; i < g->opts.n_completions; i++) {
+        struct l2_completion *c;
+        if (!t->results[i].tokens.v)
+            continue;
+        c = l2_record_add_completion(t->rec, err);
+        if (!c)
+            return L2_MEMORY;
+        *c = t->results[i];
+    }
+    if (t->failed > 0)
+        l2_worker_fault(&g->faults, t->rec, &t->fault);
+    l2_kv_seq_release(g->kv, &t->seq);
+    l2_kv_budget_return(&g->budget, t->blocks);
+    g->pending -= g->opts.n_completions - t->started; /* failed before they were started */
+    free(t->first);
+    t->first = NULL;
+    t->finished = true;
+    return L2_OK;
+}
+
+/* Takes the lane that *link points at out of the active ones; what it has grown, if it has ended
+ * well, becomes the result. */
+static int end_lane(struct l2_generator *g, struct l2_gen_lane **link, struct l2_err *err)
+{
+    struct l2_gen_lane *lane = *link;
+    struct l2_gen_flight *t = lane->flight;
+    struct l2_completion *c = &t->results[lane->index];
+    int rc = L2_OK;
+    *link = lane->next;
+    lane->next = g->idle;
+    g->idle = lane;
+    g->n_active--;
+    if (lane->seq == &t->seq) {
+        l2_kv_seq_truncate(g->kv, &t->seq, (uint32_t)t->rec->prompt.n);
+        t->seq_taken = false;
+    } else {
+        l2_kv_seq_release(g->kv, &lane->own);
+        l2_kv_budget_return(&g->budget, lane->blocks);
+    }
+    if (lane->text.finish != L2_FINISH_NONE) {
+        t->done++;
+        rc = l2_growing_result(&lane->text, &g->rules, &t->rec->arena, c, err);
+        if (rc == L2_OK)
+            rc = describe(g, t, lane->index, c, err);
+        g->results.completions[lane->text.finish]++;
+        g->results.tokens += c->tokens.n;
+    }
+    if (rc == L2_OK && t->done == g->opts.n_completions)
+        rc = finish_flight(g, t, err);
+    return rc;
+}
+
+/* A sequence for the lane: the flight's own, or a fork of its prompt. False when neither is to be
+ * had now. */
+static bool find_sequence(struct l2_generator *g, struct l2_gen_flight *t, struct l2_gen_lane *lane)
+{
+    if (!t->seq_taken) {
+        lane->seq = &t->seq;
+        lane->blocks = 0;
+        t->seq_taken = true;
+        return true;
+    }
+    lane->seq = &lane->own;
+    lane->blocks = l2_kv_blocks_for_fork((uint32_t)t->rec->prompt.n, t->max_new - 1);
+    return l2_kv_budget_commit(&g->budget, lane->blocks);
+}
+
+int l2_gen_start(struct l2_generator *g, struct l2_gen_flight *t, bool *started, struct l2_err *err)
+{
+    struct l2_gen_lane *lane = g->idle, **link = &g->active;
+    uint32_t index = t->started;
+    const uint32_t *before = g->opts.sampler.repetition_penalty != 1 ? t->rec->prompt.v : NULL;
+    int rc = L2_OK;
+    *started = find_sequence(g, t, lane);
+    if (!*started)
+        return L2_OK;
+    t->started++;
+    g->pending--;
+    g->idle = lane->next;
+    lane->next = NULL;
+    lane->flight = t;
+    lane->index = index;
+    while (*link)
+        link = &(*link)->next;
+    *link = lane;
+    g->n_active++;
+    lane->text.finish = L2_FINISH_NONE;
+    rc = l2_growing_begin(&lane->text, &g->rules, before, t->rec->prompt.n, t->continuation,
+                          t->max_new, err);
+    if (rc == L2_OK)
+        rc = l2_growing_push(&lane->text, &g->rules, &t->first[index], err);
+    if (rc == L2_OK)
+        g->n_generated++;
+    if (rc != L2_OK || lane->text.finish != L2_FINISH_NONE)
+        return rc == L2_OK ? end_lane(g, link, err) : rc;
+    if (lane->seq == &lane->own)
+        rc = l2_kv_seq_fork(g->kv, &lane->own, &t->seq, (uint32_t)t->rec->prompt.n, err);
+    if (rc == L2_OK)
+        rc = l2_kv_seq_reserve(g->kv, lane->seq, l2_gen_positions(t), err);
+    return rc;
+}
+
+int l2_gen_draw_firsts(struct l2_generator *g, struct l2_gen_flight *t, const float *logits,
+                       struct l2_err *err)
+{
+    uint32_t n = g->opts.n_completions;
+    t->first = malloc(n * sizeof *t->first);
+    if (!t->first)
+        return l2_err_memory(err, n * sizeof *t->first);
+    for (uint32_t i = 0; i < n; i++) {
+        int rc = draw(g, t, i, NULL, logits, &t->first[i], err);
+        if (rc == L2_CORRUPT) {
+            t->first[i].id = L2_NO_ID;
+            fail_completion(t, err);
+        } else if (rc < 0) {
+            return rc;
+        }
+    }
+    return t->done < n ? L2_OK : finish_flight(g, t, err);
+}
+
+int l2_gen_advance(struct l2_generator *g, struct l2_gen_lane *lane, const float *logits,
+                   struct l2_err *err)
+{
+    struct l2_draw d;
+    struct l2_gen_lane **link = &g->active;
+    int rc = draw(g, lane->flight, lane->index, &lane->text, logits, &d, err);
+    if (rc == L2_OK) {
+        g->n_generated++;
+        rc = l2_growing_push(&lane->text, &g->rules, &d, err);
+        if (rc != L2_OK || lane->text.finish == L2_FINISH_NONE)
+            return rc;
+    } else if (rc == L2_CORRUPT) {
+        fail_completion(lane->flight, err);
+    } else {
+        return rc;
+    }
+    while (*link != lane)
+        link = &(*link)->next;
+    return end_lane(g, link, err);
+}

@@ -1,0 +1,123 @@
+/* Generation: what goes into one forward pass. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "sample/generate_state.h"
+
+/* Starts completions of records whose prompt was run, earlier records first. */
+static int fill_lanes(struct l2_generator *g, struct l2_err *err)
+{
+    struct l2_gen_flight *next;
+    for (struct l2_gen_flight *t = g->head; t && g->pending > 0; t = next) {
+        bool started = true;
+        next = t->next;
+        while (started && g->idle && t->first && t->started < g->opts.n_completions) {
+            int rc;
+            if (t->first[t->started].id == L2_NO_ID) { /* its first draw failed */
+                t->started++;
+                g->pending--;
+                continue;
+            }
+            if ((rc = l2_gen_start(g, t, &started, err)) < 0)
+                return rc;
+        }
+    }
+    return L2_OK;
+}
+
+/* Admits records in order while there are fewer completions in sight than lanes, and one record
+ * more, so that lanes that fall free find a prompt that was run. */
+static int admit(struct l2_generator *g, struct l2_err *err)
+{
+    for (struct l2_gen_flight *t = g->head; t && g->n_active + g->pending <= g->n_lanes;
+         t = t->next) {
+        int rc;
+        if (t->finished || t->blocks > 0)
+            continue;
+        if (!l2_kv_budget_commit(&g->budget, l2_kv_blocks_for(l2_gen_positions(t))))
+            break;
+        t->blocks = l2_kv_blocks_for(l2_gen_positions(t));
+        g->waiting -= g->opts.n_completions;
+        g->pending += g->opts.n_completions;
+        rc = l2_kv_seq_reserve(g->kv, &t->seq, (uint32_t)t->rec->prompt.n, err);
+        if (rc < 0)
+            return rc;
+    }
+    return L2_OK;
+}
+
+static bool prompt_waits(const struct l2_gen_flight *t)
+{
+    return !t->finished && t->blocks > 0 && t->prompt_fed < t->rec->prompt.n;
+}
+
+static bool any_prompt_waits(const struct l2_generator *g)
+{
+    for (const struct l2_gen_flight *t = g->head; t; t = t->next)
+        if (prompt_waits(t))
+            return true;
+    return false;
+}
+
+/* While prompts wait they get a quarter of the rows at least, and all that decoding leaves. Lanes
+ * beyond the others sit a batch out, which changes nothing in what they become. */
+static void add_lanes(struct l2_generator *g, bool prompts_wait)
+{
+    uint32_t rows = g->max_rows, outputs = g->max_outputs;
+    if (prompts_wait) {
+        rows -= rows / 4 > 0 ? rows / 4 : 1;
+        outputs -= 1;
+    }
+    for (struct l2_gen_lane *lane = g->active; lane && g->n_rows < rows && g->n_outputs < outputs;
+         lane = lane->next) {
+        const struct l2_growing *text = &lane->text;
+        g->rows[g->n_rows++] = (struct l2_row){
+            .token = text->tokens.v[text->tokens.n - 1], .seq = lane->seq, .wants_output = true};
+        g->destinations[g->n_outputs++] = (struct l2_gen_destination){lane, lane->flight};
+    }
+}
+
+static void add_prompts(struct l2_generator *g)
+{
+    for (struct l2_gen_flight *t = g->head; t && g->n_rows < g->max_rows; t = t->next) {
+        while (prompt_waits(t) && g->n_rows < g->max_rows) {
+            bool last = t->prompt_fed + 1 == t->rec->prompt.n;
+            if (last && g->n_outputs == g->max_outputs)
+                return;
+            g->rows[g->n_rows++] = (struct l2_row){
+                .token = t->rec->prompt.v[t->prompt_fed++], .seq = &t->seq, .wants_output = last};
+            if (last)
+                g->destinations[g->n_outputs++] = (struct l2_gen_destination){NULL, t};
+        }
+    }
+}
+
+static int deliver(struct l2_generator *g, const float *values, struct l2_err *err)
+{
+    int rc = L2_OK;
+    for (uint32_t i = 0; i < g->n_outputs && rc == L2_OK; i++) {
+        const float *logits = values + (size_t)i * g->hp->vocab_size;
+        const struct l2_gen_destination *d = &g->destinations[i];
+        rc = d->lane ? l2_gen_advance(g, d->lane, logits, err)
+                     : l2_gen_draw_firsts(g, d->flight, logits, err);
+    }
+    return rc;
+}
+
+int l2_gen_step(struct l2_worker *w, struct l2_err *err)
+{
+    struct l2_generator *g = (struct l2_generator *)w;
+    const float *values = NULL;
+    int rc;
+    g->n_rows = 0;
+    g->n_outputs = 0;
+    if ((rc = fill_lanes(g, err)) < 0 || (rc = admit(g, err)) < 0)
+        return rc;
+    add_lanes(g, any_prompt_waits(g));
+    add_prompts(g);
+    if (g->n_rows == 0) /* all that was started has ended with its first token */
+        return L2_OK;
+    rc = l2_engine_forward(g->engine, g->rows, g->n_rows, L2_OUT_HEAD, &values, err);
+    g->n_tokens += g->n_rows;
+    return rc == L2_OK ? deliver(g, values, err) : rc;
+}
