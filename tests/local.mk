@@ -24,6 +24,7 @@ l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/config.sh \
 	%D%/cmd/examples.sh \
+	%D%/cmd/generate.sh \
 	%D%/cmd/layers.sh \
 	%D%/cmd/pipes.sh \
 	%D%/cmd/model.sh \
