@@ -239,6 +239,11 @@ static int encode_operand(struct encoding *e, const char *path, struct l2_err *e
     int fd, r = l2_cli_open_input(e->cli, path, &fd, &name, err);
     if (r != L2_OK)
         return r;
+    r = e->cli->output ? L2_OK : l2_cli_refuse_same_file(fd, name, STDOUT_FILENO, err);
+    if (r != L2_OK) {
+        l2_cli_close_input(fd);
+        return r;
+    }
     l2_input_init(&in, fd, name);
     in.idle = l2_pipe_idle(e->pipe);
     if (!form_of(path, &form)) /* checked before anything was opened */

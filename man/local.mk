@@ -9,4 +9,5 @@ dist_man_MANS += \
 	%D%/l2-rsample.1 \
 	%D%/l2-score.1 \
 	%D%/l2-stream.5 \
+	%D%/l2-tokenize.1 \
 	%D%/l2.7

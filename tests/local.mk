@@ -28,7 +28,9 @@ l2_scripts = \
 	%D%/cmd/layers.sh \
 	%D%/cmd/pipes.sh \
 	%D%/cmd/model.sh \
-	%D%/cmd/rsample.sh
+	%D%/cmd/rsample.sh \
+	%D%/cmd/tokenize-spm.sh \
+	%D%/cmd/tokenize.sh
 
 if HAVE_CMOCKA
 l2_unit_tests += tests/unit/test_codec
@@ -134,6 +136,7 @@ endif
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
 EXTRA_DIST += $(l2_scripts) %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
+	%D%/spm_compare.py \
 	%D%/golden/checkpoint/expected.f32 \
 	%D%/golden/checkpoint/hf-bf16/config.json \
 	%D%/golden/checkpoint/hf-bf16/model.safetensors \
