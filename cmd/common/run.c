@@ -16,7 +16,8 @@ struct loop {
     struct l2_run *run;
     const struct l2_worker_ops *ops;
     struct spare *spares;
-    bool at_end;         /* nothing more is read */
+    uint64_t n_in, n_out; /* records */
+    bool at_end;          /* nothing more is read */
     bool segment_ending; /* its last record was read; the worker must be empty before the next is */
 };
 
@@ -68,6 +69,8 @@ static int take_in(struct loop *l, bool wait, struct l2_err *err)
         r = l->ops->add(run->worker, rec, err);
         if (r < 0)
             put_back(l, rec);
+        else
+            l->n_in++;
         return r;
     }
     put_back(l, rec);
@@ -90,6 +93,7 @@ static int put_out(struct loop *l, struct l2_err *err)
     int r = L2_OK;
     while (r == L2_OK && (rec = l->ops->take(run->worker))) {
         bool write = true;
+        l->n_out++;
         if (run->done)
             r = run->done(run->arg, rec, &write, err);
         if (r == L2_OK && write)
@@ -99,11 +103,15 @@ static int put_out(struct loop *l, struct l2_err *err)
     return r;
 }
 
+/* Of what was read, that is done which has been put out. */
 static void show_progress(struct loop *l)
 {
     uint64_t tokens, generated;
+    double share = l2_pipe_share(l->run->pipe);
     l->ops->counts(l->run->worker, &tokens, &generated);
-    l2_cli_progress_share(l->run->cli, l2_pipe_share(l->run->pipe), tokens, "tokens");
+    if (share >= 0 && l->n_in > 0)
+        share *= (double)l->n_out / (double)l->n_in;
+    l2_cli_progress_share(l->run->cli, share, tokens, "tokens");
 }
 
 /* Reads while the worker wants records and the input has some; waits only when there is nothing

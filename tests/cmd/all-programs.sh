@@ -139,6 +139,8 @@ check_output() { # NAME INPUT COMMAND...
     ok "$name: reads standard input" sh -c 'cat "$1" | { shift; "$@"; }' sh "$input" "$@"
     ok "$name: -q" "$@" -q "$input"
     is "$name: and then nothing on standard error" '' "$(cat "$L2_TMP/stderr")"
+    ok "$name: --progress" "$@" --progress "$input"
+    is "$name: which ends at a hundred per cent" 1 "$(grep -c "^${name%% *}: \[#*\] 100% .*/s\$" "$L2_TMP/stderr")"
     fails 1 'standard output: .*No space left on device' "$name: a full device" sh -c 'exec "$@" >/dev/full' sh "$@" "$input"
     is "$name: a reader that went away is no failure" 0 "$(quietly_closed "$@" "$input")"
     is "$name: and not worth a word" '' "$(cat err)"
