@@ -23,12 +23,16 @@ l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/config.sh \
+	%D%/cmd/embed.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/generate.sh \
+	%D%/cmd/gguf.sh \
 	%D%/cmd/layers.sh \
-	%D%/cmd/pipes.sh \
 	%D%/cmd/model.sh \
+	%D%/cmd/pipeline.sh \
+	%D%/cmd/pipes.sh \
 	%D%/cmd/rsample.sh \
+	%D%/cmd/score.sh \
 	%D%/cmd/tokenize-spm.sh \
 	%D%/cmd/tokenize.sh
 
@@ -135,7 +139,7 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
 	%D%/spm_compare.py \
 	%D%/golden/checkpoint/expected.f32 \
 	%D%/golden/checkpoint/hf-bf16/config.json \
