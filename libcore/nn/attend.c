@@ -11,6 +11,9 @@
 /* Queries of one key/value head that go through a block together: enough to use what is loaded. */
 #define QUERIES 64
 
+/* Tasks a thread at least, where there are rows for them. */
+#define TASKS_PER_THREAD 4
+
 static size_t group_of(const struct l2_engine *e)
 {
     return e->hp.n_heads / e->hp.n_kv_heads;
@@ -54,55 +57,106 @@ static void take_queries(struct l2_engine *e, void *arg, size_t first, size_t n)
     }
 }
 
-static void make_chunks(struct l2_engine *e)
+/* The number of leading blocks that both rows see whole. */
+static uint32_t common_blocks(const struct l2_work_row *a, const struct l2_work_row *b)
+{
+    uint32_t last_a = a->pos / L2_KV_BLOCK, last_b = b->pos / L2_KV_BLOCK, n = 0;
+    if (a->seq == b->seq)
+        return last_a < last_b ? last_a : last_b;
+    while (n < last_a && n < last_b && a->seq->blocks[n] == b->seq->blocks[n])
+        n++;
+    return n;
+}
+
+/* True when the neighbours of wanted row i are of other sequences. */
+static bool is_single(const struct l2_engine *e, uint32_t i)
+{
+    const struct l2_kv_seq *seq = e->rows[e->wanted[i]].seq;
+    return (i == 0 || e->rows[e->wanted[i - 1]].seq != seq) &&
+           (i + 1 == e->n_wanted || e->rows[e->wanted[i + 1]].seq != seq);
+}
+
+/* Takes wanted row i, which follows c, into c if that pays: rows of one sequence go together when
+ * they are in the same block, single rows of different sequences when they share blocks at all and
+ * as many as all rows so far do. */
+static bool join(const struct l2_engine *e, struct l2_attn_chunk *c, uint32_t i)
+{
+    const struct l2_work_row *first = &e->rows[e->wanted[c->first]];
+    const struct l2_work_row *row = &e->rows[e->wanted[i]];
+    uint32_t n = common_blocks(first, row);
+    if (first->seq == row->seq) {
+        if (first->pos / L2_KV_BLOCK != row->pos / L2_KV_BLOCK || n != c->shared)
+            return false;
+    } else {
+        if (n == 0 || (c->n > 1 && n != c->shared) || !is_single(e, c->first) || !is_single(e, i))
+            return false;
+    }
+    c->shared = n;
+    c->n++;
+    return true;
+}
+
+void l2_engine_plan_attention(struct l2_engine *e)
 {
     size_t group = group_of(e), most = group < QUERIES ? QUERIES / group : 1;
+    size_t tasks = (size_t)l2_pool_threads(e->opts.pool) * TASKS_PER_THREAD;
+    size_t share = e->n_wanted * (size_t)e->hp.n_kv_heads / tasks;
+    if (most > share)
+        most = share > 0 ? share : 1;
     e->n_chunks = 0;
     for (uint32_t i = 0; i < e->n_wanted; i++) {
-        const struct l2_work_row *row = &e->rows[e->wanted[i]];
-        struct l2_attn_chunk *last = e->n_chunks ? &e->chunks[e->n_chunks - 1] : NULL;
-        if (last && last->n < most) {
-            const struct l2_work_row *before = &e->rows[e->wanted[last->first]];
-            if (before->seq == row->seq && before->pos / L2_KV_BLOCK == row->pos / L2_KV_BLOCK) {
-                last->n++;
-                continue;
-            }
-        }
-        e->chunks[e->n_chunks++] = (struct l2_attn_chunk){i, 1};
+        uint32_t whole = e->rows[e->wanted[i]].pos / L2_KV_BLOCK;
+        struct l2_attn_chunk *c = e->n_chunks ? &e->chunks[e->n_chunks - 1] : NULL;
+        if (!c || c->n >= most || !join(e, c, i))
+            e->chunks[e->n_chunks++] = (struct l2_attn_chunk){i, 1, whole};
     }
 }
 
-/* Attention of one chunk and key/value head: the blocks before the chunk's own for all its rows at
- * once, then for each row its part of the last block. Every query meets the blocks in order of
- * position, whatever rows it shares the chunk with. */
+/* Queries that meet the same blocks, and their running sums. */
+struct span {
+    float *q, *o, *max, *sum;
+    size_t n;
+};
+
+/* Takes them through blocks [from, to), of whose last they see last_n positions. */
+static void attend_span(const struct l2_engine *e, const struct span *s, const uint32_t *blocks,
+                        uint32_t from, uint32_t to, uint32_t last_n, uint32_t head)
+{
+    for (uint32_t b = from; b < to; b++)
+        l2_attend_block(s->q, s->n, e->hp.head_dim, l2_kv_keys(e->kv, blocks[b], e->layer, head),
+                        l2_kv_values(e->kv, blocks[b], e->layer, head),
+                        b + 1 < to ? L2_KV_BLOCK : last_n, s->max, s->sum, s->o);
+}
+
+/* Attention of one chunk and key/value head: the blocks that its rows share for all of them at
+ * once, then for each row the rest. Every query meets the blocks in order of position, whatever
+ * rows it shares the chunk with. */
 static void attend_chunk(void *arg, size_t index)
 {
     struct l2_engine *e = arg;
     const struct l2_attn_chunk *c = &e->chunks[index / e->hp.n_kv_heads];
     uint32_t head = (uint32_t)(index % e->hp.n_kv_heads);
-    size_t group = group_of(e), dim = e->hp.head_dim, n = c->n * group;
+    size_t group = group_of(e), dim = e->hp.head_dim;
     size_t at = (head * (size_t)e->n_wanted + c->first) * group;
-    float *q = e->q + at * dim, *o = e->o + at * dim, *max = e->max + at, *sum = e->sum + at;
-    const struct l2_work_row *row = &e->rows[e->wanted[c->first]];
-    uint32_t last = row->pos / L2_KV_BLOCK, block = row->seq->blocks[last];
-    for (size_t i = 0; i < n; i++) {
-        max[i] = -INFINITY;
-        sum[i] = 0;
+    struct span s = {e->q + at * dim, e->o + at * dim, e->max + at, e->sum + at, c->n * group};
+    for (size_t i = 0; i < s.n; i++) {
+        s.max[i] = -INFINITY;
+        s.sum[i] = 0;
     }
-    memset(o, 0, n * dim * sizeof *o);
-    for (uint32_t b = 0; b < last; b++)
-        l2_attend_block(q, n, dim, l2_kv_keys(e->kv, row->seq->blocks[b], e->layer, head),
-                        l2_kv_values(e->kv, row->seq->blocks[b], e->layer, head), L2_KV_BLOCK, max,
-                        sum, o);
-    for (uint32_t i = 0; i < c->n; i++) {
-        uint32_t pos = e->rows[e->wanted[c->first + i]].pos;
-        float *out = e->att + (c->first + i) * e->hp.n_heads * dim + head * group * dim;
-        size_t g = i * group;
-        l2_attend_block(q + g * dim, group, dim, l2_kv_keys(e->kv, block, e->layer, head),
-                        l2_kv_values(e->kv, block, e->layer, head), pos % L2_KV_BLOCK + 1, max + g,
-                        sum + g, o + g * dim);
-        for (size_t j = 0; j < group; j++)
-            l2_scale_fwd(out + j * dim, o + (g + j) * dim, dim, 1.0f / sum[g + j]);
+    memset(s.o, 0, s.n * dim * sizeof *s.o);
+    attend_span(e, &s, e->rows[e->wanted[c->first]].seq->blocks, 0, c->shared, L2_KV_BLOCK, head);
+    s.n = group;
+    for (uint32_t i = c->first; i < c->first + c->n; i++) {
+        const struct l2_work_row *row = &e->rows[e->wanted[i]];
+        float *out = e->att + (i * (size_t)e->hp.n_heads + head * group) * dim;
+        attend_span(e, &s, row->seq->blocks, c->shared, row->pos / L2_KV_BLOCK + 1,
+                    row->pos % L2_KV_BLOCK + 1, head);
+        for (size_t g = 0; g < group; g++)
+            l2_scale_fwd(out + g * dim, s.o + g * dim, dim, 1.0f / s.sum[g]);
+        s.q += group * dim;
+        s.o += group * dim;
+        s.max += group;
+        s.sum += group;
     }
 }
 
@@ -113,6 +167,5 @@ void l2_engine_attention(struct l2_engine *e)
     if (e->n_wanted == 0)
         return;
     l2_engine_rows(e, take_queries, NULL, e->n_wanted, e->hp.n_heads * dim);
-    make_chunks(e);
     l2_pool_run(e->opts.pool, attend_chunk, e, (size_t)e->n_chunks * e->hp.n_kv_heads);
 }

@@ -13,10 +13,10 @@ struct l2_work_row {
     uint32_t pos;
 };
 
-/* Rows whose attention is computed together: neighbours in the same block of one sequence, so that
- * they see the same blocks whole. */
+/* Neighbouring rows whose attention is computed together: their first blocks are the same. */
 struct l2_attn_chunk {
-    uint32_t first, n; /* among the rows whose attention is wanted */
+    uint32_t first, n; /* among the wanted rows */
+    uint32_t shared;   /* leading blocks that all of them see, and see whole */
 };
 
 struct l2_engine {
@@ -53,6 +53,9 @@ struct l2_engine {
  * of floats that a row takes. */
 void l2_engine_rows(struct l2_engine *e, void (*fn)(struct l2_engine *, void *, size_t, size_t),
                     void *arg, size_t n_rows, size_t cost);
+
+/* Cuts the wanted rows into chunks. */
+void l2_engine_plan_attention(struct l2_engine *e);
 
 /* Attention of the wanted rows in the running layer: qkv -> att, appending keys and values of all
  * rows. */

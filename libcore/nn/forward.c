@@ -90,12 +90,14 @@ static void keep_outputs(struct l2_engine *e, const struct l2_row *rows)
                 memcpy(e->x + e->n_wanted * dim, e->x + i * dim, dim * sizeof *e->x);
             e->wanted[e->n_wanted++] = i;
         }
+    l2_engine_plan_attention(e);
 }
 
 static void run_layers(struct l2_engine *e, const struct l2_row *rows)
 {
     const struct l2_weights *w = &e->weights;
     size_t dim = e->hp.dim;
+    l2_engine_plan_attention(e);
     l2_engine_rows(e, embed_rows, NULL, e->n_rows, dim + 32 * e->hp.head_dim);
     l2_engine_rows(e, norm_rows, w->layers[0].attn_norm, e->n_rows, dim);
     for (uint32_t i = 0; i < w->n_layers; i++) {

@@ -244,12 +244,73 @@ static void check_fork(struct l2_engine *e, const float *want, uint32_t s, uint3
     free(got);
 }
 
+/* N_SEQS continuations of one prompt, each computed on its own: prompt tokens of sequence 0, then
+ * tokens of sequence s. */
+static float *continuations(struct l2_engine *e, uint32_t prompt)
+{
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    float *want = malloc(N_SEQS * LENGTH * vocab * sizeof *want);
+    assert_non_null(want);
+    for (uint32_t s = 0; s < N_SEQS; s++) {
+        struct l2_kv_seq seq = {0};
+        for (uint32_t i = 0; i < LENGTH; i++) {
+            uint32_t token = token_of(e, i < prompt ? 0 : s, i);
+            feed(e, &seq, &token, 1, L2_OUT_HEAD, want + (s * LENGTH + i) * vocab);
+        }
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+    }
+    return want;
+}
+
+/* The same as forks, in batches of which each has at most `turns` turns of one row of every fork:
+ * neighbours that share blocks, interleaved, and at different positions after a while. */
+static void check_shared(struct l2_engine *e, const float *want, uint32_t prompt, int turns)
+{
+    size_t vocab = l2_engine_hparams(e)->vocab_size;
+    struct l2_kv_seq first = {0}, seqs[N_SEQS] = {0};
+    struct l2_err err;
+    uint32_t tokens[LENGTH], seed = prompt;
+    for (uint32_t i = 0; i < prompt; i++)
+        tokens[i] = token_of(e, 0, i);
+    feed(e, &first, tokens, prompt, L2_OUT_HEAD, NULL);
+    for (uint32_t s = 0; s < N_SEQS; s++) {
+        assert_int_equal(l2_kv_seq_fork(l2_engine_kv(e), &seqs[s], &first, prompt, &err), L2_OK);
+        reserve(e, &seqs[s], LENGTH);
+    }
+    l2_kv_seq_release(l2_engine_kv(e), &first);
+    for (bool more = true; more;) {
+        struct l2_row rows[MAX_ROWS];
+        const float *wanted[MAX_ROWS], *values;
+        uint32_t next[N_SEQS];
+        size_t n = 0;
+        for (uint32_t s = 0; s < N_SEQS; s++)
+            next[s] = seqs[s].len;
+        for (int turn = 0; turn < turns; turn++)
+            for (uint32_t s = 0; s < N_SEQS; s++) {
+                seed = seed * 1664525u + 1013904223u;
+                if (next[s] == LENGTH || (turn > 0 && seed >> 30 == 0))
+                    continue;
+                wanted[n] = want + (s * LENGTH + next[s]) * vocab;
+                rows[n++] = (struct l2_row){token_of(e, s, next[s]), &seqs[s], true};
+                next[s]++;
+            }
+        forward(e, rows, n, L2_OUT_HEAD, &values);
+        for (size_t i = 0; i < n; i++)
+            assert_memory_equal(values + i * vocab, wanted[i], vocab * sizeof *values);
+        more = false;
+        for (uint32_t s = 0; s < N_SEQS; s++)
+            more = more || seqs[s].len < LENGTH;
+    }
+    for (uint32_t s = 0; s < N_SEQS; s++)
+        l2_kv_seq_release(l2_engine_kv(e), &seqs[s]);
+}
+
 static void check_equal_bits(const struct l2_model *m)
 {
     static const uint32_t chunks[] = {2, 3, 7, 63, 64, 65, 128, LENGTH};
     static const uint32_t forks[] = {1, 63, 64, 65, 128, 150};
     struct l2_engine *alone = engine_of(m, opts_of(&l2_backend_native, NULL));
-    float *want = one_by_one(alone);
+    float *want = one_by_one(alone), *want_shared = continuations(alone, 130);
     l2_engine_free(alone);
     for (int threads = 1; threads <= 3; threads++) {
         struct l2_pool *pool;
@@ -262,12 +323,15 @@ static void check_equal_bits(const struct l2_model *m)
             check_ragged(e, want, seed);
         for (size_t i = 0; i < sizeof forks / sizeof *forks; i++)
             check_fork(e, want, (uint32_t)i % N_SEQS, forks[i]);
+        for (int turns = 1; turns <= 9; turns += 4)
+            check_shared(e, want_shared, 130, turns);
         assert_int_equal(l2_kv_pool_free_blocks(l2_engine_kv(e)),
                          l2_kv_pool_blocks(l2_engine_kv(e)));
         l2_engine_free(e);
         l2_pool_free(pool);
     }
     free(want);
+    free(want_shared);
 }
 
 static void test_equal_bits(void **state)
