@@ -327,7 +327,7 @@ static enum l2_dtype common_dtype(const struct l2_model *m)
     for (size_t i = 1; i < l2_tensor_count(&m->hp); i++)
         if (m->tensors[i].dtype != m->tensors[0].dtype)
             return L2_F32;
-    return m->tensors[0].dtype;
+    return m->tensors[0].dtype == L2_QUANTISED ? L2_F32 : m->tensors[0].dtype;
 }
 
 static int run_to_reward(struct l2_cli *cli)

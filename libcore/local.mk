@@ -10,6 +10,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/buf.h \
 	%D%/util/err.c \
 	%D%/util/err.h \
+	%D%/util/gguf.c \
+	%D%/util/gguf.h \
 	%D%/util/ids.c \
 	%D%/util/ids.h \
 	%D%/util/input.c \
@@ -55,6 +57,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/decode.c \
 	%D%/text/encode.c \
 	%D%/text/encode.h \
+	%D%/text/gguf_vocab.c \
 	%D%/text/normalize.c \
 	%D%/text/normalize.h \
 	%D%/text/spm_model.c \
@@ -73,6 +76,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/data/shape_read.c \
 	%D%/data/shape_write.c
 libcore_libl2_a_SOURCES += \
+	%D%/model/gguf_read.c \
+	%D%/model/gguf_read.h \
 	%D%/model/hf_config.c \
 	%D%/model/hf_config.h \
 	%D%/model/hf_read.c \
@@ -90,6 +95,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/newdir.h \
 	%D%/model/preset.c \
 	%D%/model/preset.h \
+	%D%/model/quant.c \
+	%D%/model/quant.h \
 	%D%/model/safetensors.c \
 	%D%/model/safetensors.h \
 	%D%/model/tensors.c \

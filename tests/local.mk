@@ -22,6 +22,7 @@ l2_test_libs = $(l2_model_libs) $(CMOCKA_LIBS)
 l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
+	%D%/cmd/cat.sh \
 	%D%/cmd/config.sh \
 	%D%/cmd/embed.sh \
 	%D%/cmd/examples.sh \
@@ -140,6 +141,7 @@ endif
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
 EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
+	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
 	%D%/golden/checkpoint/expected.f32 \
 	%D%/golden/checkpoint/hf-bf16/config.json \
@@ -159,7 +161,8 @@ EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/fixtures.sh %D%/lib.sh %D%/model_
 	%D%/golden/checkpoint/v1-untied.bin \
 	%D%/golden/mk_checkpoint.py \
 	%D%/golden/mk_small_model.py \
-	%D%/golden/small.model
+	%D%/golden/small.model \
+	%D%/golden/stream.jsonl
 
 # make bench: figures, never part of make check. BENCH_ARGS are passed on, e.g. BENCH_ARGS='-r 3 1b:bf16'.
 EXTRA_PROGRAMS += tests/bench/bench

@@ -176,9 +176,9 @@ static void put_tensors(struct report *p, const struct l2_model *m)
             snprintf(shape, sizeof shape, "%u", (unsigned)t->cols);
         p->r = p->json ? l2_buf_printf(p->out, p->err,
                                        "%s{\"name\":\"%s\",\"dtype\":\"%s\",\"shape\":[%s]}",
-                                       i > 0 ? "," : "", name, l2_dtype_name(t->dtype), shape)
+                                       i > 0 ? "," : "", name, l2_tensor_type_name(t), shape)
                        : l2_buf_printf(p->out, p->err, "%-52s %-5s %s\n", name,
-                                       l2_dtype_name(t->dtype), shape);
+                                       l2_tensor_type_name(t), shape);
     }
 }
 

@@ -49,10 +49,13 @@ static void transpose_strip(void *out, const uint8_t *const *rows, uint32_t n_ro
 /* A row whose type may be another than the panel's, which is then F32. */
 static void convert_row(float *out, uint32_t width, const struct l2_tensor *t, const uint8_t *p)
 {
-    for (size_t k = 0; k < t->cols; k++)
-        out[k * width] = t->dtype == L2_F32   ? l2_get_f32le(p + 4 * k)
-                         : t->dtype == L2_F16 ? l2_f32_from_f16(l2_get_u16le(p + 2 * k))
-                                              : l2_f32_from_bf16(l2_get_u16le(p + 2 * k));
+    float values[256];
+    for (uint32_t k = 0; k < t->cols; k += 256) {
+        uint32_t n = t->cols - k < 256 ? t->cols - k : 256;
+        l2_tensor_values(t, p, k, n, values);
+        for (uint32_t i = 0; i < n; i++)
+            out[(size_t)(k + i) * width] = values[i];
+    }
 }
 
 static void pack_panel(void *arg, size_t index)

@@ -19,7 +19,7 @@ int l2_weight_init(struct l2_weight *w, const struct l2_tensor *const *parts, si
         if (parts[i]->cols != w->cols)
             return l2_err_set(err, L2_CORRUPT, "matrices for one input differ in width: %u and %u",
                               (unsigned)w->cols, (unsigned)parts[i]->cols);
-        if (parts[i]->dtype != w->dtype)
+        if (parts[i]->dtype != w->dtype || parts[i]->dtype == L2_QUANTISED)
             w->dtype = L2_F32;
         rows += parts[i]->rows;
     }

@@ -59,17 +59,12 @@ static bool read_fields(const uint8_t *p, struct l2_hparams *hp, int32_t *vocab)
 
 static int no_checkpoint(const struct l2_map *map, struct l2_err *err)
 {
-    static const struct {
-        const char *magic, *what;
-    } others[] = {{"GGUF", "a GGUF file"}, {"PK\3\4", "a zip archive (PyTorch .pth)"}};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (map->size >= 4 && memcmp(map->data, others[i].magic, 4) == 0)
-            return l2_err_at(err, L2_UNSUPPORTED, map->name, 0,
-                             "%s is not supported as a model: want a Hugging Face directory or a "
-                             "llama2.c checkpoint",
-                             others[i].what);
+    if (map->size >= 4 && memcmp(map->data, "PK\3\4", 4) == 0)
+        return l2_err_at(err, L2_UNSUPPORTED, map->name, 0,
+                         "a zip archive (PyTorch .pth) is not supported as a model: want a Hugging "
+                         "Face directory, a GGUF file or a llama2.c checkpoint");
     return l2_err_at(err, L2_FORMAT, map->name, 0,
-                     "neither a Hugging Face directory nor a llama2.c checkpoint");
+                     "neither a Hugging Face directory nor a GGUF file nor a llama2.c checkpoint");
 }
 
 /* Version 0 has no magic: its fields must make sense on their own. The sign of the vocabulary's
@@ -151,16 +146,9 @@ static uint64_t place_all(struct l2_model *m, bool v0, const uint8_t *data)
 
 int l2_llama2c_read(struct l2_model *m, struct l2_err *err)
 {
-    m->maps = calloc(1, sizeof m->maps[0]);
-    if (!m->maps)
-        return l2_err_memory(err, sizeof m->maps[0]);
-    struct l2_map *map = &m->maps[0];
-    int r = l2_map_open(map, m->path, err);
-    if (r != L2_OK)
-        return r;
-    m->n_maps = 1;
+    const struct l2_map *map = &m->maps[0];
     bool v0 = map->size < 4 || l2_get_u32le(map->data) != MAGIC;
-    r = v0 ? read_v0(map, &m->hp, err) : read_v1(map, &m->hp, err);
+    int r = v0 ? read_v0(map, &m->hp, err) : read_v1(map, &m->hp, err);
     if (r != L2_OK)
         return r;
     uint64_t want = place_all(m, v0, NULL);

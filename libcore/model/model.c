@@ -9,8 +9,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "model/gguf_read.h"
 #include "model/hf_read.h"
 #include "model/llama2c.h"
+#include "util/gguf.h"
+
+/* A checkpoint in one file, told by its first bytes. */
+static int read_file(struct l2_model *m, struct l2_err *err)
+{
+    m->maps = calloc(1, sizeof *m->maps);
+    if (!m->maps)
+        return l2_err_memory(err, sizeof *m->maps);
+    int r = l2_map_open(&m->maps[0], m->path, err);
+    if (r != L2_OK)
+        return r;
+    m->n_maps = 1;
+    return l2_gguf_detect(&m->maps[0]) ? l2_gguf_model_read(m, err) : l2_llama2c_read(m, err);
+}
 
 int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
 {
@@ -30,7 +45,7 @@ int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
     else if (S_ISDIR(st.st_mode))
         r = l2_hf_read(m, err);
     else
-        r = l2_llama2c_read(m, err);
+        r = read_file(m, err);
     if (r != L2_OK)
         l2_model_close(m);
     else

@@ -121,9 +121,8 @@ size_t l2_tensor_index(const struct l2_hparams *hp, enum l2_role role, uint32_t 
     return l2_role_present(hp, role) ? in_layers + 2 : SIZE_MAX;
 }
 
-void l2_tensor_name(enum l2_role role, uint32_t layer, char *out, size_t out_size)
+void l2_tensor_name_in(const char *pattern, uint32_t layer, char *out, size_t out_size)
 {
-    const char *pattern = l2_roles[role].hf;
     const char *mark = strstr(pattern, "%u");
     if (mark)
         snprintf(out, out_size, "%.*s%u%s", (int)(mark - pattern), pattern, (unsigned)layer,
@@ -132,15 +131,40 @@ void l2_tensor_name(enum l2_role role, uint32_t layer, char *out, size_t out_siz
         snprintf(out, out_size, "%s", pattern);
 }
 
+void l2_tensor_name(enum l2_role role, uint32_t layer, char *out, size_t out_size)
+{
+    l2_tensor_name_in(l2_roles[role].hf, layer, out, out_size);
+}
+
 size_t l2_dtype_size(enum l2_dtype t)
 {
+    assert(t != L2_QUANTISED);
     return t == L2_F32 ? 4 : 2;
 }
 
 const char *l2_dtype_name(enum l2_dtype t)
 {
-    static const char *const names[] = {[L2_F32] = "F32", [L2_F16] = "F16", [L2_BF16] = "BF16"};
+    static const char *const names[] = {
+        [L2_F32] = "F32", [L2_F16] = "F16", [L2_BF16] = "BF16", [L2_QUANTISED] = "quantised"};
     return names[t];
+}
+
+/* Bytes of n values, whole blocks where t is quantised. */
+static size_t values_size(const struct l2_tensor *t, size_t n)
+{
+    if (t->dtype == L2_QUANTISED)
+        return n / t->quant->block_values * t->quant->block_bytes;
+    return n * l2_dtype_size(t->dtype);
+}
+
+size_t l2_tensor_row_size(const struct l2_tensor *t)
+{
+    return values_size(t, t->cols);
+}
+
+const char *l2_tensor_type_name(const struct l2_tensor *t)
+{
+    return t->dtype == L2_QUANTISED ? t->quant->name : l2_dtype_name(t->dtype);
 }
 
 /* Where row `row` of Hugging Face order lies in a matrix with interleaved rows: head h's row j*hd/2
@@ -156,23 +180,32 @@ const uint8_t *l2_tensor_row_bytes(const struct l2_tensor *t, uint32_t head_dim,
     assert(row < t->rows);
     if (t->interleaved)
         row = interleaved_row(head_dim, row);
-    return t->data + (size_t)row * t->cols * l2_dtype_size(t->dtype);
+    return t->data + row * l2_tensor_row_size(t);
+}
+
+void l2_tensor_values(const struct l2_tensor *t, const uint8_t *p, uint32_t first, uint32_t n,
+                      float *out)
+{
+    p += values_size(t, first);
+    switch (t->dtype) {
+    case L2_F32:
+        l2_get_f32le_array(out, p, n);
+        break;
+    case L2_F16:
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = l2_f32_from_f16(l2_get_u16le(p + 2 * (size_t)i));
+        break;
+    case L2_BF16:
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = l2_f32_from_bf16(l2_get_u16le(p + 2 * (size_t)i));
+        break;
+    case L2_QUANTISED:
+        t->quant->decode(out, p, n / t->quant->block_values);
+        break;
+    }
 }
 
 void l2_tensor_row(const struct l2_tensor *t, uint32_t head_dim, uint32_t row, float *out)
 {
-    const uint8_t *p = l2_tensor_row_bytes(t, head_dim, row);
-    switch (t->dtype) {
-    case L2_F32:
-        l2_get_f32le_array(out, p, t->cols);
-        break;
-    case L2_F16:
-        for (uint32_t i = 0; i < t->cols; i++)
-            out[i] = l2_f32_from_f16(l2_get_u16le(p + 2 * (size_t)i));
-        break;
-    case L2_BF16:
-        for (uint32_t i = 0; i < t->cols; i++)
-            out[i] = l2_f32_from_bf16(l2_get_u16le(p + 2 * (size_t)i));
-        break;
-    }
+    l2_tensor_values(t, l2_tensor_row_bytes(t, head_dim, row), 0, t->cols, out);
 }

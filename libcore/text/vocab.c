@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "util/gguf.h"
 #include "util/num.h"
 #include "util/utf8.h"
 
@@ -51,8 +52,9 @@ int l2_vocab_add(struct l2_vocab *v, const char *piece, size_t n, float score,
                          v->n, bad);
     if (!isfinite(score))
         return l2_err_at(err, L2_CORRUPT, file, offset, "piece %u: score is not finite", v->n);
-    if (v->n == L2_SYM_FROZEN - 1)
-        return l2_err_at(err, L2_LIMIT, file, offset, "more than %u pieces", v->n);
+    if (v->n == L2_SYM_FROZEN - 1 || n > UINT32_MAX - v->text.len)
+        return l2_err_at(err, L2_LIMIT, file, offset, "too many pieces: %u of %zu bytes", v->n,
+                         v->text.len);
     if (v->n == v->cap) {
         int r = grow(v, err);
         if (r != L2_OK)
@@ -181,8 +183,9 @@ static int finish(struct l2_vocab *v, const char *file, struct l2_err *err)
 
 int l2_vocab_read(struct l2_vocab **out, const struct l2_map *m, struct l2_err *err)
 {
+    bool gguf = l2_gguf_detect(m);
     *out = NULL;
-    if (m->size > MAX_FILE)
+    if (m->size > MAX_FILE && !gguf) /* of a GGUF file the vocabulary is a small part */
         return l2_err_at(err, L2_LIMIT, m->name, -1, "vocabulary of %zu bytes, want at most %zu",
                          m->size, MAX_FILE);
     struct l2_vocab *v = calloc(1, sizeof *v);
@@ -191,7 +194,13 @@ int l2_vocab_read(struct l2_vocab **out, const struct l2_map *m, struct l2_err *
     v->bos = v->eos = v->unk = L2_NO_ID;
     for (int i = 0; i < 256; i++)
         v->byte_ids[i] = L2_NO_ID;
-    int r = l2_tokbin_detect(m) ? l2_tokbin_read(v, m, err) : l2_spm_read(v, m, err);
+    int r;
+    if (gguf)
+        r = l2_gguf_vocab_read(v, m, err);
+    else if (l2_tokbin_detect(m))
+        r = l2_tokbin_read(v, m, err);
+    else
+        r = l2_spm_read(v, m, err);
     if (r == L2_OK)
         r = finish(v, m->name, err);
     if (r == L2_OK)

@@ -20,8 +20,9 @@ enum l2_piece_kind {
 
 struct l2_vocab; /* immutable once open; may be used by several threads */
 
-/* Opens a SentencePiece BPE tokenizer.model or a llama2.c tokenizer.bin (told apart by content), or
- * the tokenizer.model / tokenizer.bin inside a directory. Owned, free with l2_vocab_free. */
+/* Opens a SentencePiece BPE tokenizer.model, a llama2.c tokenizer.bin or the vocabulary inside a
+ * GGUF file (told apart by content), or the tokenizer.model / tokenizer.bin inside a directory.
+ * A directory without any is L2_SYSTEM with ENOENT. Owned, free with l2_vocab_free. */
 int l2_vocab_open(struct l2_vocab **out, const char *path, struct l2_err *err) L2_MUST_CHECK;
 void l2_vocab_free(struct l2_vocab *v);
 

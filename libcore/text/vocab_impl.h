@@ -47,6 +47,8 @@ int l2_vocab_read(struct l2_vocab **out, const struct l2_map *m, struct l2_err *
 /* The readers: they add all pieces and set what the file says about normalisation, bos and eos. */
 int l2_spm_read(struct l2_vocab *v, const struct l2_map *m, struct l2_err *err) L2_MUST_CHECK;
 int l2_tokbin_read(struct l2_vocab *v, const struct l2_map *m, struct l2_err *err) L2_MUST_CHECK;
+int l2_gguf_vocab_read(struct l2_vocab *v, const struct l2_map *m,
+                       struct l2_err *err) L2_MUST_CHECK;
 /* True when the file begins as a llama2.c tokenizer.bin does, which no SentencePiece model can. */
 bool l2_tokbin_detect(const struct l2_map *m);
 

@@ -1,0 +1,26 @@
+/* Block-quantised weights as GGUF lays them out: one table of codecs. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_QUANT_H
+#define L2_QUANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A row is a sequence of blocks of block_values values in block_bytes bytes; rows are whole blocks.
+ */
+struct l2_quant {
+    const char *name;      /* "Q8_0" */
+    uint32_t ggml_type;    /* GGUF's number for it */
+    uint32_t block_values; /* 32 or 256 */
+    uint32_t block_bytes;
+    /* n_blocks blocks at any alignment to n_blocks * block_values floats. */
+    void (*decode)(float *out, const uint8_t *in, size_t n_blocks);
+};
+
+/* Ended by a row without a name. */
+extern const struct l2_quant l2_quants[];
+
+/* NULL when there is no such type. */
+const struct l2_quant *l2_quant_by_ggml_type(uint32_t type);
+
+#endif
