@@ -139,17 +139,17 @@ static double deviation(const struct score_stats *t)
 
 static int table_lengths(const struct stats_sink *s, struct l2_buf *out, struct l2_err *err)
 {
-    int r = l2_buf_printf(out, err, "\n%-22s%12s%12s", "", "n", "mean");
+    int r = l2_buf_printf(out, err, "\n%-21s%8s%9s", "", "n", "mean");
     for (int q = 0; q < N_QUANTILES && r == L2_OK; q++)
-        r = l2_buf_printf(out, err, "%9s", quantiles[q].column);
+        r = l2_buf_printf(out, err, "%6s", quantiles[q].column);
     for (int i = 0; i < N_LENGTHS && r == L2_OK; i++) {
         const struct l2_ids *a = &s->lengths[i];
         if (a->n == 0)
             continue;
-        r = l2_buf_printf(out, err, "\n%-22s%12zu%12.2f", length_names[i].title, a->n,
+        r = l2_buf_printf(out, err, "\n%-21s%8zu%9.2f", length_names[i].title, a->n,
                           sum_of(a) / (double)a->n);
         for (int q = 0; q < N_QUANTILES && r == L2_OK; q++)
-            r = l2_buf_printf(out, err, "%9u", (unsigned)quantile(a, quantiles[q].p));
+            r = l2_buf_printf(out, err, "%6u", (unsigned)quantile(a, quantiles[q].p));
     }
     return r == L2_OK ? l2_buf_append_byte(out, '\n', err) : r;
 }
@@ -158,11 +158,11 @@ static int table_scores(const struct stats_sink *s, struct l2_buf *out, struct l
 {
     int r = L2_OK;
     if (s->n_scores > 0)
-        r = l2_buf_printf(out, err, "\n%-22s%12s%12s%12s%12s%12s\n", "score", "n", "mean", "sd",
+        r = l2_buf_printf(out, err, "\n%-21s%8s%12s%12s%12s%12s\n", "score", "n", "mean", "sd",
                           "min", "max");
     for (size_t i = 0; i < s->n_scores && r == L2_OK; i++) {
         const struct score_stats *t = &s->scores[i];
-        r = l2_buf_printf(out, err, "%-22s%12llu%12.5g%12.5g%12.5g%12.5g\n", t->name,
+        r = l2_buf_printf(out, err, "%-21s%8llu%12.5g%12.5g%12.5g%12.5g\n", t->name,
                           (unsigned long long)t->n, t->mean, deviation(t), t->min, t->max);
     }
     if (r == L2_OK && s->more_names)

@@ -427,12 +427,19 @@ int l2_reader_next(struct l2_reader *r, bool wait, enum l2_item *item, struct l2
 
 /* ---- recovery ---- */
 
-/* True when a frame begins at the front of the input, or the input ends there. */
-static bool frame_follows(struct l2_reader *r, struct l2_err *err)
+/* True when a frame begins at byte n of the input, or the input ends there. */
+static bool frame_follows(struct l2_reader *r, size_t at, struct l2_err *err)
 {
-    struct l2_frame f;
-    int rc = frame_head(r, true, &f, err);
-    return rc == L2_OK || rc == L2_END;
+    for (;;) {
+        struct l2_frame f;
+        size_t n;
+        const uint8_t *p = l2_input_bytes(&r->in, &n);
+        int rc = l2_frame_parse(p + at, n - at, &f);
+        if (rc != L2_AGAIN)
+            return rc == L2_OK;
+        if (l2_input_fill(&r->in, true, err) != L2_OK)
+            return n == at;
+    }
 }
 
 /* Reads the frame at the front of the input, if it is one of 1 MiB at most. L2_OK: content has it,
@@ -525,18 +532,21 @@ int l2_reader_recover(struct l2_reader *r, uint64_t *skipped, struct l2_err *err
     }
     r->cbor.pos = r->cbor.n = 0;
     r->skip = 0;
-    if (r->frame_size > 0 && !r->frame_taken)
-        l2_input_consume(&r->in, r->frame_size);
-    bool go_on = r->state == OPEN && r->frame_size > 0 && !r->after_failure;
+    /* What is left of the damaged frame. A cut frame takes what follows it for its own, so its
+     * length is believed only where it leads to another frame. */
+    size_t rest = r->frame_taken ? 0 : r->frame_size;
+    bool go_on =
+        r->state == OPEN && r->frame_size > 0 && !r->after_failure && frame_follows(r, rest, err);
     r->damaged = true;
     r->after_failure = true;
     int rc = L2_OK;
-    if (!go_on || !frame_follows(r, err)) {
-        if (r->frame_size == 0 && !r->frame_taken) {
-            size_t n;
-            (void)l2_input_bytes(&r->in, &n);
-            l2_input_consume(&r->in, n > 0 ? 1 : 0);
-        }
+    if (go_on) {
+        l2_input_consume(&r->in, rest);
+    } else {
+        size_t n;
+        (void)l2_input_bytes(&r->in, &n);
+        if (n > 0 && !r->frame_taken)
+            l2_input_consume(&r->in, 1);
         rc = find_header(r, err);
         r->state = BETWEEN;
         r->cbor.pos = r->cbor.n = 0;

@@ -188,7 +188,9 @@ static void test_order(void **state)
         {{HEADER HEADER}, L2_CORRUPT, "not alone"},
         {{HEADER, RECORD END_1}, L2_CORRUPT, "not alone"},
         {{HEADER, END_0 RECORD}, L2_CORRUPT, "not alone"},
-        {{HEADER, RECORD "a1", END_1}, L2_CORRUPT, "runs past the end: 0 bytes are left (byte 5 of"},
+        {{HEADER, RECORD "a1", END_1},
+         L2_CORRUPT,
+         "runs past the end: 0 bytes are left (byte 5 of"},
         {{HEADER, "a1 617a 00"}, L2_CORRUPT, "want a map that begins with"},
         {{HEADER_2}, L2_UNSUPPORTED, "version 2"},
         {{HEADER, END_0, HEADER_2}, L2_UNSUPPORTED, "version 2"},
@@ -674,6 +676,16 @@ static void test_recover_anywhere(void **state)
         if (i < one.len && (!second || strcmp(second, "|r01") != 0))
             fail_msg("byte %zu: got '%s'", i, got.ids);
         b.data[i] ^= 0x55;
+    }
+    /* a stage killed anywhere, and another's output behind what it wrote */
+    for (size_t i = 0; i < one.len; i++) {
+        b.len = 0;
+        assert_int_equal(l2_buf_append(&b, one.data, i, NULL), L2_OK);
+        assert_int_equal(l2_buf_append(&b, one.data, one.len, NULL), L2_OK);
+        recover_all(&b, &got);
+        const char *second = strrchr(got.ids, '|');
+        if (!second || strcmp(second, "|r01") != 0)
+            fail_msg("cut after %zu bytes: got '%s'", i, got.ids);
     }
     l2_buf_release(&one);
     l2_buf_release(&b);
