@@ -30,14 +30,29 @@ static int open_vocab(struct l2_loaded *l, const struct l2_model_settings *s, st
     return L2_OK;
 }
 
+/* Bytes that the weights will take: 16-bit ones stay as they are with the native backend, all
+ * others become floats. */
+static uint64_t weight_bytes(const struct l2_model *m, const struct l2_backend *backend)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < l2_tensor_count(&m->hp); i++) {
+        const struct l2_tensor *t = &m->tensors[i];
+        bool half = (t->dtype == L2_F16 || t->dtype == L2_BF16) && backend == &l2_backend_native;
+        sum += (uint64_t)t->rows * t->cols * (half ? 2 : 4);
+    }
+    return sum;
+}
+
 /* Bytes for keys and values, where the user has not said: room for a batch of sequences that fill
  * the context, but no more than half of what the machine has left beside the weights. */
-static uint64_t choose_kv_bytes(const struct l2_hparams *hp, int64_t batch)
+static uint64_t choose_kv_bytes(const struct l2_model *m, const struct l2_backend *backend,
+                                int64_t batch)
 {
+    const struct l2_hparams *hp = &m->hp;
     uint64_t block = l2_kv_block_bytes(hp);
     uint64_t blocks = ((uint64_t)hp->context + L2_KV_BLOCK - 1) / L2_KV_BLOCK;
     uint64_t context = block * blocks;
-    uint64_t weights = l2_hparams_parameters(hp) * sizeof(float);
+    uint64_t weights = weight_bytes(m, backend);
     uint64_t available = l2_memory_available();
     uint64_t half = available > weights ? (available - weights) / 2 : 0;
     uint64_t wanted =
@@ -57,7 +72,9 @@ static int build_engine(struct l2_loaded *l, struct l2_cli *cli, const struct l2
         .pool = l->pool,
         .max_rows = (uint32_t)s->batch,
         .max_outputs = max_outputs,
-        .kv_bytes = s->kv_bytes != 0 ? s->kv_bytes : choose_kv_bytes(hp, s->batch),
+        .kv_bytes = s->kv_bytes != 0
+                        ? s->kv_bytes
+                        : choose_kv_bytes(l->model, l2_model_backends[s->backend], s->batch),
         .n_layers = n_layers,
         .no_head = n_layers != 0,
     };

@@ -32,8 +32,9 @@ struct l2_pipe {
     const char *out_name;
     struct l2_header header; /* of the output segment */
     bool has_header;
-    bool header_pending; /* to be written before anything else */
-    bool end_pending;    /* the mirrored segment's END is due at the next call of l2_pipe_next */
+    bool has_own_history; /* header's history ends with this run */
+    bool header_pending;  /* to be written before anything else */
+    bool end_pending;     /* the mirrored segment's END is due at the next call of l2_pipe_next */
     bool output_failed;
     struct l2_idle idle;
     uint8_t (*joined)[L2_SHA256_SIZE]; /* hashes of the histories that header has */
@@ -61,8 +62,9 @@ static int output_result(struct l2_pipe *p, int r, const struct l2_err *err)
 static int add_own_history(struct l2_pipe *p, struct l2_err *err)
 {
     const struct l2_cli *cli = p->cli;
-    if (cli->no_history)
+    if (cli->no_history || p->has_own_history)
         return L2_OK;
+    p->has_own_history = true;
     return l2_header_add_history(&p->header, cli->program->name, PACKAGE_VERSION, cli->argv + 1,
                                  cli->argc > 0 ? (size_t)cli->argc - 1 : 0, p->kernels, err);
 }
@@ -80,13 +82,22 @@ static int end_segment(struct l2_pipe *p, struct l2_err *err)
 {
     p->end_pending = false;
     int r = settle_header(p, err);
-    if (r == L2_OK && l2_writer_in_segment(p->writer))
-        r = output_result(p,
-                          l2_writer_end(p->writer, !p->segment_failed,
-                                        p->segment_failed ? p->segment_error : NULL, err),
-                          err);
+    if (r != L2_OK || !l2_writer_in_segment(p->writer))
+        return r;
+    const char *error = p->segment_failed ? p->segment_error : NULL;
+    r = output_result(p, l2_writer_end(p->writer, !error, error, err), err);
     p->segment_failed = false;
     return r;
+}
+
+/* Ends the output. A failure after the last segment's END gets an empty segment of its own to be
+ * told in, so that no later stage takes what it has for all. */
+static int end_output(struct l2_pipe *p, struct l2_err *err)
+{
+    bool open = p->header_pending || l2_writer_in_segment(p->writer);
+    if (!open && p->segment_failed && p->has_header)
+        p->header_pending = true;
+    return end_segment(p, err);
 }
 
 static int idle_due(void *arg)
@@ -143,6 +154,7 @@ const struct l2_idle *l2_pipe_idle(const struct l2_pipe *p)
 static int begin_header(struct l2_pipe *p, const struct l2_header *from, struct l2_err *err)
 {
     int r = l2_header_copy(&p->header, from, err);
+    p->has_own_history = false;
     if (r == L2_OK)
         p->has_header = p->header_pending = true;
     return r;
@@ -514,7 +526,7 @@ int l2_pipe_close(struct l2_pipe *p)
         return 0;
     struct l2_cli *cli = p->cli;
 
-    if (p->writer && !p->output_failed && !cli->broken && end_segment(p, &err) < 0)
+    if (p->writer && !p->output_failed && !cli->broken && end_output(p, &err) < 0)
         l2_pipe_fail(p, &err);
     if (p->out_fd >= 0 && l2_cli_close_output(cli, p->out_fd, p->out_name, &err) < 0)
         l2_pipe_fail(p, &err);

@@ -86,6 +86,15 @@ ok 'the history names every program with its arguments' sh -c 'l2-score -q -m rm
 ok '--no-history leaves this run out' sh -c '! l2-score -q -m rm --as x --no-history pairs.l2s | zstd -dqc | grep -aq l2-score'
 ok 'the level changes the bytes' sh -c 'l2-score -q -m rm --level 19 pairs.l2s >l19; l2-score -q -m rm --level -5 pairs.l2s >l5; ! cmp -s l19 l5'
 
+bad=$(printf 'gone\377')
+for order in "prompts.l2s $bad" "$bad prompts.l2s"; do
+    # shellcheck disable=SC2086 # two operands
+    fails 1 'gone[?]: cannot open: No such file' "operands $order: the failure is told" l2-score -m rm $order
+    cp "$L2_TMP/stdout" marked.l2s
+    ok 'what there is is delivered' has_records marked.l2s 3
+    fails 1 'incomplete.*gone.*: cannot open' 'and the stream says that more was wanted' l2-cat --check marked.l2s
+done
+
 # ---- vocabularies ----
 
 cp "$L2_SRC/tests/golden/small.model" other.model
