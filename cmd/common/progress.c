@@ -113,6 +113,8 @@ void l2_cli_progress_done(struct l2_cli *cli)
     struct l2_progress *p = cli->progress_state;
     if (!p)
         return;
+    if (p->share >= 0 && cli->status == 0)
+        p->share = 1;
     draw(cli, p, l2_seconds());
     if (p->on_screen)
         fputc('\n', stderr);
