@@ -28,8 +28,9 @@ static const struct l2_opt options[] = {
      .letter = 'z',
      .kind = L2_OPT_STRING,
      .arg = "FILE",
-     .help = "vocabulary: a SentencePiece tokenizer.model, a llama2.c tokenizer.bin, or a "
-             "directory that holds one",
+     .help =
+         "vocabulary: a SentencePiece tokenizer.model, a llama2.c tokenizer.bin, the one inside a "
+         "GGUF file, or a directory that holds one of the first two",
      .target = &opts.vocab,
      .is_path = true},
     {.name = "decode",

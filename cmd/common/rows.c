@@ -35,7 +35,8 @@ static const struct shared_row shared_rows[] = {
              .kind = L2_OPT_STRING,
              .arg = "PATH",
              .is_path = true,
-             .help = "the checkpoint: a Hugging Face directory or a llama2.c .bin file"}},
+             .help = "the checkpoint: a Hugging Face directory, a GGUF file or a llama2.c .bin "
+                     "file"}},
     {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.vocab),
      .opt = {.name = "vocab",
