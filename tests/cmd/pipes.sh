@@ -59,9 +59,9 @@ fi
 
 # Three stages whose last reader wants one line; each leaves its status and messages.
 stages() {
-    sh -c '{ l2-tokenize -z tokenizer.model --lines many.txt; echo $? >s1; } 2>e1 |
-        { l2-cat; echo $? >s2; } 2>e2 |
-        { l2-tokenize -d -z tokenizer.model; echo $? >s3; } 2>e3 | head -n 1'
+    sh -c '{ l2-tokenize -q -z tokenizer.model --lines many.txt; echo $? >s1; } 2>e1 |
+        { l2-cat -q; echo $? >s2; } 2>e2 |
+        { l2-tokenize -q -d -z tokenizer.model; echo $? >s3; } 2>e3 | head -n 1'
 }
 i=0
 while [ $i -lt 20000 ]; do
