@@ -28,7 +28,8 @@ struct pack {
 
 static void describe(char *out, size_t out_size)
 {
-    snprintf(out, out_size, "native %d%s", KERNELS_VERSION, FLT_EVAL_METHOD == 0 ? "" : " x87");
+    snprintf(out, out_size, "native %d%s%s", KERNELS_VERSION, l2_simd_best()->fused ? " fused" : "",
+             FLT_EVAL_METHOD == 0 ? "" : " x87");
 }
 
 /* Values [k, k + n) of the rows of a panel, as 32 or 16 bits in native order, become columns of

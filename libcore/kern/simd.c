@@ -9,7 +9,7 @@ size_t l2_simd_all(const struct l2_simd *out[L2_SIMD_MAX])
     size_t n = 0;
     out[n++] = &l2_simd_portable;
 #ifdef L2_SIMD_X86
-    if (__builtin_cpu_supports("avx2"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         out[n++] = &l2_simd_avx2;
     if (__builtin_cpu_supports("avx512f"))
         out[n++] = &l2_simd_avx512;

@@ -3,6 +3,7 @@
 #ifndef L2_SIMD_H
 #define L2_SIMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "model/tensors.h"
@@ -27,11 +28,12 @@ struct l2_panel {
     uint32_t cols, width, valid;
 };
 
-/* The kernels of one instruction set. All sets give equal bits: multiplications and additions are
- * separate, in the same order, and sums over lanes have 16 lanes whatever the width of a register.
+/* The kernels of one instruction set. Sets that are alike in fused give equal bits: the same
+ * operations in the same order, and sums over lanes have 16 lanes whatever the width of a register.
  */
 struct l2_simd {
     const char *name;
+    bool fused; /* products of matrices round once for a multiplication and an addition */
     /* y[i * ldy + j] = sum over k of x[i * cols + k] * panel[k][j] for i < m, j < valid. */
     void (*panel)(float *y, size_t ldy, const float *x, size_t m, const struct l2_panel *p);
     /* The rest as ops.h and math.h have them. */

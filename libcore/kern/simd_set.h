@@ -13,6 +13,7 @@
 
 const struct l2_simd L2_SIMD_SET = {
     .name = L2_SIMD_NAME,
+    .fused = VEC_FUSED,
     .panel = vec_panel,
     .attend_block = vec_attend_block,
     .rmsnorm = vec_rmsnorm,

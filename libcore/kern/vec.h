@@ -45,6 +45,29 @@ VEC_FN vf vec_set(float v)
     return v - (vf){0};
 }
 
+/* Whether vec_mul_add rounds once: what the results of a set of kernels are made of. */
+#if L2_LANES > 4 || defined(__FP_FAST_FMAF)
+#    define VEC_FUSED true
+#else
+#    define VEC_FUSED false
+#endif
+
+/* a * b + c */
+VEC_FN vf vec_mul_add(float a, vf b, vf c)
+{
+#if L2_LANES == 16
+    return (vf)_mm512_fmadd_ps(_mm512_set1_ps(a), (__m512)b, (__m512)c);
+#elif L2_LANES == 8
+    return (vf)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)b, (__m256)c);
+#elif defined(__FP_FAST_FMAF)
+    for (int i = 0; i < L2_LANES; i++)
+        c[i] = __builtin_fmaf(a, b[i], c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
 /* The lanes of a where the mask is all ones, of b where it is 0. */
 VEC_FN vf vec_select(vi mask, vf a, vf b)
 {

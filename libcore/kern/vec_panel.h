@@ -70,7 +70,7 @@ VEC_FN void vec_stripe(float *y, size_t ldy, const float *x, size_t ldx, const v
             float a = x[(size_t)i * ldx + k];
             VEC_UNROLL
             for (int j = 0; j < NV; j++)
-                acc[i][j] += a * b[j];
+                acc[i][j] = vec_mul_add(a, b[j], acc[i][j]);
         }
     }
     VEC_UNROLL
