@@ -207,7 +207,7 @@ static void test_many_operands(void **state)
     struct l2_options o;
     struct l2_strings operands;
     struct l2_err err;
-    char names[N][8];
+    char names[N][16];
     char *args[N + 1] = {(char *)"l2-score"};
     (void)state;
     reset();
