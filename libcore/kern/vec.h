@@ -1,5 +1,6 @@
 /* Vectors of L2_LANES floats, for the kernel sources that simd_set.h puts together. Operations are
- * those of GCC's and clang's vector extension, lane by lane; products are never fused into sums. */
+ * those of GCC's and clang's vector extension, lane by lane; a product is fused into a sum where
+ * vec_mul_add says so and nowhere else. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_VEC_H
 #define L2_VEC_H
