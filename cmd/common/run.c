@@ -82,7 +82,7 @@ static int take_in(struct loop *l, bool wait, struct l2_err *err)
         l->segment_ending = true;
     if (r == L2_OK && event == L2_PIPE_HEADER && run->header)
         r = run->header(run->arg, l2_pipe_header(run->pipe), err);
-    return r;
+    return r < 0 ? l2_err_in_file(err, l2_pipe_input_name(run->pipe)) : r;
 }
 
 /* Puts out what is finished. */
