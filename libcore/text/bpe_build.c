@@ -226,12 +226,19 @@ static uint32_t half_symbol(const struct l2_bpe *b, const struct names *t, const
     return id != L2_NO_ID && mergeable(t->v, id) ? id : L2_NO_ID;
 }
 
-static void set_ascii_join(struct l2_bpe *b, uint32_t left, uint32_t right)
+/* Notes that two characters stand side by side in a piece. */
+static int add_join(struct l2_bpe *b, uint32_t left, uint32_t right, struct l2_err *err)
 {
+    struct l2_pair p = {l2_bpe_symbol(b, left), l2_bpe_symbol(b, right), 0, 0};
     left = left == L2_SPACE_CP ? ' ' : left;
     right = right == L2_SPACE_CP ? ' ' : right;
-    if (left < 128 && right < 128)
-        b->ascii_joins[left][right / 64] |= (uint64_t)1 << right % 64;
+    if (left < 128 && right < 128) {
+        uint64_t bit = (uint64_t)1 << right % 64;
+        if (b->ascii_joins[left][right / 64] & bit)
+            return L2_OK;
+        b->ascii_joins[left][right / 64] |= bit;
+    }
+    return pairs_put(&b->joins, p, err);
 }
 
 /* Every way to make piece id out of two symbols. SentencePiece merges neighbours whenever their
@@ -249,15 +256,13 @@ static int add_merges(struct l2_bpe *b, const struct names *t, struct halves *h,
     for (size_t i = l2_utf8_decode(s, n, &cp); i < n && r == L2_OK; cp = next) {
         size_t len = l2_utf8_decode(s + i, n - i, &next);
         uint64_t right_hash = h->hashes[n] - h->hashes[i] * h->powers[n - i];
-        uint32_t left = half_symbol(b, t, s, i, h->hashes[i]);
-        uint32_t right = half_symbol(b, t, s + i, n - i, right_hash);
-        if (left != L2_NO_ID && right != L2_NO_ID)
+        uint32_t left = half_symbol(b, t, s, i, h->hashes[i]), right = L2_NO_ID;
+        if (left != L2_NO_ID)
+            right = half_symbol(b, t, s + i, n - i, right_hash);
+        if (right != L2_NO_ID)
             r = pairs_put(&b->merges, (struct l2_pair){left, right, id, rank}, err);
         if (r == L2_OK)
-            r = pairs_put(&b->joins,
-                          (struct l2_pair){l2_bpe_symbol(b, cp), l2_bpe_symbol(b, next), 0, 0},
-                          err);
-        set_ascii_join(b, cp, next);
+            r = add_join(b, cp, next, err);
         i += len;
     }
     return r;

@@ -321,6 +321,11 @@ static int encode_first(struct l2_encoder *e, const char *text, size_t n, size_t
 {
     const struct l2_bpe *b = &e->v->bpe;
     *end = word_end_from(b, text, n, 0, b->ascii[' ']);
+    if (*end + 1 <= WORD_MAX) {
+        char padded[WORD_MAX + 1] = " ";
+        memcpy(padded + 1, text, *end);
+        return encode_short_word(e, padded, *end + 1, out, err);
+    }
     e->text.len = 0;
     int r = l2_buf_append_byte(&e->text, ' ', err);
     if (r == L2_OK)
