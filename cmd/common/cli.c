@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/cli.h"
-#include "common/config.h"
+#include "common/config_file.h"
 #include "common/message.h"
 #include "common/progress.h"
 #include "common/rows.h"

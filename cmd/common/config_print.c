@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <yaml.h>
 
-#include "common/config.h"
+#include "common/config_file.h"
 #include "util/num.h"
 
 /* The emitter with the first failure; after one, the functions below do nothing. */

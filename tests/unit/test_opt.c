@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "common/config.h"
+#include "common/config_file.h"
 #include "common/opt.h"
 
 #define MAX_ARGS 16

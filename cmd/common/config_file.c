@@ -8,7 +8,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "common/config.h"
+#include "common/config_file.h"
 #include "common/rows.h"
 
 /* The programs whose sections may stand in a file. */
