@@ -530,9 +530,12 @@ static int get_history(struct json_in *in, const json_t *j, struct l2_header *h)
         enter_index(in, i);
         if (!json_is_object(e))
             return wrong_type(in, "an object", e);
+        size_t at = in->scratch.len;
         int r = l2_json_to_cbor(&in->scratch, e, 3, in->err);
         if (r != L2_OK)
             return fail_below(in, r);
+        if (in->scratch.data[at] >> 5 != 5) /* "$cbor" may stand for anything */
+            return fail(in, "want what stands for a map");
         in->n_steps--;
     }
     return keep_scratch(in, begin, json_array_size(j), &h->history);

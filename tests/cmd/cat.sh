@@ -266,7 +266,7 @@ fails 1 'No space left' 'a full device, recovering' sh -c 'l2-cat --recover long
 # A record is passed on when it came, not when the next one does.
 mkfifo slow
 l2-cat -q slow >fast.l2s &
-exec 3>slow
+exec 3<>slow # for reading, too, so that this does not wait for l2-cat
 cat a.l2s >&3
 n=0
 while [ "$n" -lt 100 ] && ! zstd -dc fast.l2s 2>/dev/null | grep -q scores; do

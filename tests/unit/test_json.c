@@ -127,6 +127,11 @@ static void test_header_and_end(void **state)
     assert_int_equal(kind, L2_ITEM_END);
     assert_true(back.tokens == 1ull << 63 && back.records == 3 && !back.complete);
     assert_string_equal(back.error, end.error);
+    /* a history that holds something else than maps */
+    const char *odd = "{\"magic\":\"l2s\",\"version\":1,\"vocabulary\":null,"
+                      "\"history\":[{\"$cbor\":\"00\"}]}";
+    struct l2_json_line odd_line = {odd, strlen(odd), "x", 1, NULL};
+    assert_int_equal(l2_json_read_item(&odd_line, &kind, &r, &b, &back, &err), L2_FORMAT);
     /* where they are not expected */
     assert_int_equal(l2_json_read_item(&line, &kind, &r, NULL, NULL, &err), L2_FORMAT);
     l2_header_release(&a);
