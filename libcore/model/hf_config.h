@@ -8,7 +8,7 @@
 
 /* Reads dir/config.json, and the EOS ids of dir/generation_config.json where that is there.
  * Architectures other than LlamaForCausalLM and LlamaForSequenceClassification, and keys that would
- * change the result in a way that is not implemented, are L2_UNSUPPORTED. hp has passed
+ * change the result in a way that is not understood, are L2_UNSUPPORTED. hp has passed
  * l2_hparams_check. */
 int l2_hf_config_read(const char *dir, struct l2_hparams *hp, struct l2_err *err) L2_MUST_CHECK;
 
