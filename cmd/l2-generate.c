@@ -232,6 +232,7 @@ static int set_up(struct generation *g, struct l2_err *err)
         .round = opts.round,
         .overlong = (enum l2_overlong)cli->model.overlong,
         .keep_logprobs = !opts.no_logprobs,
+        .pool = g->loaded.pool,
     };
     go.sampler.top_k = (uint32_t)opts.top_k;
     return l2_generator_new(&g->worker, g->loaded.engine, &go, err);

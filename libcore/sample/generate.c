@@ -148,7 +148,9 @@ static void generator_free(struct l2_worker *w)
         free(t->first);
         free(t);
     }
-    l2_sampler_free(g->sampler);
+    for (uint32_t i = 0; g->samplers && i < g->n_samplers; i++)
+        l2_sampler_free(g->samplers[i]);
+    free(g->samplers);
     free(g->lanes);
     free(g->rows);
     free(g->destinations);
@@ -168,6 +170,7 @@ static const struct l2_worker_ops generator_ops = {
 
 static int allocate(struct l2_generator *g, struct l2_err *err)
 {
+    int rc = L2_OK;
     g->max_rows = l2_engine_max_rows(g->engine);
     g->max_outputs = l2_engine_max_outputs(g->engine);
     g->n_lanes = g->max_rows < g->max_outputs ? g->max_rows : g->max_outputs;
@@ -180,7 +183,13 @@ static int allocate(struct l2_generator *g, struct l2_err *err)
         g->lanes[i].next = g->idle;
         g->idle = &g->lanes[i];
     }
-    return l2_sampler_new(&g->sampler, &g->opts.sampler, g->hp->vocab_size, err);
+    g->n_samplers = g->opts.pool ? (uint32_t)l2_pool_threads(g->opts.pool) : 1;
+    g->samplers = calloc(g->n_samplers, sizeof *g->samplers);
+    if (!g->samplers)
+        return l2_err_memory(err, g->n_samplers * sizeof *g->samplers);
+    for (uint32_t i = 0; i < g->n_samplers && rc == L2_OK; i++)
+        rc = l2_sampler_new(&g->samplers[i], &g->opts.sampler, g->hp->vocab_size, err);
+    return rc;
 }
 
 int l2_generator_new(struct l2_worker **out, struct l2_engine *e,

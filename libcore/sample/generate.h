@@ -9,6 +9,7 @@
 #include "sample/stop.h"
 #include "sample/worker.h"
 #include "text/vocab.h"
+#include "util/pool.h"
 
 struct l2_generate_opts {
     uint32_t n_completions; /* for each record, at least 1; a record that has completions goes on at
@@ -25,6 +26,7 @@ struct l2_generate_opts {
     int64_t round;
     enum l2_overlong overlong;
     bool keep_logprobs;
+    struct l2_pool *pool; /* draws tokens in parallel; borrowed; may be NULL */
 };
 
 /* A worker that adds completions to records. Number position p (0: the first new token) of

@@ -9,18 +9,54 @@
 
 #include "sample/feed.h"
 
-static int draw(struct l2_generator *g, const struct l2_gen_flight *t, uint32_t index,
-                const struct l2_growing *text, const float *logits, struct l2_draw *out,
-                struct l2_err *err)
+/* The next token of completion number index of t; text is NULL for its first. */
+static int draw(const struct l2_generator *g, struct l2_sampler *sampler,
+                const struct l2_gen_flight *t, uint32_t index, const struct l2_growing *text,
+                const float *logits, struct l2_draw *out, struct l2_err *err)
 {
     const uint32_t *seen = text ? text->tokens.v : t->rec->prompt.v;
     size_t n_seen = text ? text->tokens.n : t->rec->prompt.n, position = text ? text->n : 0;
     double u = l2_philox_uniform(t->key, t->first_k + index, position);
-    int rc = l2_sampler_draw(g->sampler, logits, seen, n_seen, u, out, err);
+    int rc = l2_sampler_draw(sampler, logits, seen, n_seen, u, out, err);
     if (rc == L2_OK && out->id >= g->vocab_size)
         rc = l2_err_set(err, L2_CORRUPT, "token %u was drawn: the vocabulary has %u",
                         (unsigned)out->id, (unsigned)g->vocab_size);
     return rc;
+}
+
+/* Draws that several threads make: each takes every n_samplers-th with its own sampler. A draw that
+ * fails leaves the id L2_NO_ID; the error is found by making it again. */
+struct draws {
+    const struct l2_generator *g;
+    /* first draws of t, from logits; or else those of the destinations */
+    struct l2_gen_flight *t;
+    const float *logits;
+};
+
+static void draw_firsts_slice(void *arg, size_t slice)
+{
+    const struct draws *w = arg;
+    struct l2_gen_flight *t = w->t;
+    for (uint32_t i = (uint32_t)slice; i < w->g->opts.n_completions; i += w->g->n_samplers)
+        if (draw(w->g, w->g->samplers[slice], t, i, NULL, w->logits, &t->first[i], NULL) < 0)
+            t->first[i].id = L2_NO_ID;
+}
+
+static void draw_all_slice(void *arg, size_t slice)
+{
+    const struct draws *w = arg;
+    for (uint32_t i = (uint32_t)slice; i < w->g->n_outputs; i += w->g->n_samplers) {
+        struct l2_gen_destination *d = &w->g->destinations[i];
+        if (d->lane && draw(w->g, w->g->samplers[slice], d->flight, d->lane->index, &d->lane->text,
+                            d->logits, &d->draw, NULL) < 0)
+            d->draw.id = L2_NO_ID;
+    }
+}
+
+void l2_gen_draw_all(struct l2_generator *g)
+{
+    struct draws w = {.g = g};
+    l2_pool_run(g->opts.pool, draw_all_slice, &w, g->n_samplers);
 }
 
 /* Completion number index of t will not be. */
@@ -155,36 +191,33 @@ int l2_gen_draw_firsts(struct l2_generator *g, struct l2_gen_flight *t, const fl
                        struct l2_err *err)
 {
     uint32_t n = g->opts.n_completions;
+    struct draws w = {.g = g, .t = t, .logits = logits};
     t->first = malloc(n * sizeof *t->first);
     if (!t->first)
         return l2_err_memory(err, n * sizeof *t->first);
+    l2_pool_run(g->opts.pool, draw_firsts_slice, &w, g->n_samplers);
     for (uint32_t i = 0; i < n; i++) {
-        int rc = draw(g, t, i, NULL, logits, &t->first[i], err);
-        if (rc == L2_CORRUPT) {
-            t->first[i].id = L2_NO_ID;
+        struct l2_draw again;
+        if (t->first[i].id == L2_NO_ID &&
+            draw(g, g->samplers[0], t, i, NULL, logits, &again, err) < 0)
             fail_completion(t, err);
-        } else if (rc < 0) {
-            return rc;
-        }
     }
     return t->done < n ? L2_OK : finish_flight(g, t, err);
 }
 
-int l2_gen_advance(struct l2_generator *g, struct l2_gen_lane *lane, const float *logits,
-                   struct l2_err *err)
+int l2_gen_advance(struct l2_generator *g, const struct l2_gen_destination *d, struct l2_err *err)
 {
-    struct l2_draw d;
-    struct l2_gen_lane **link = &g->active;
-    int rc = draw(g, lane->flight, lane->index, &lane->text, logits, &d, err);
-    if (rc == L2_OK) {
+    struct l2_gen_lane *lane = d->lane, **link = &g->active;
+    struct l2_draw again;
+    int rc;
+    if (d->draw.id != L2_NO_ID) {
         g->n_generated++;
-        rc = l2_growing_push(&lane->text, &g->rules, &d, err);
+        rc = l2_growing_push(&lane->text, &g->rules, &d->draw, err);
         if (rc != L2_OK || lane->text.finish == L2_FINISH_NONE)
             return rc;
-    } else if (rc == L2_CORRUPT) {
-        fail_completion(lane->flight, err);
-    } else {
-        return rc;
+    } else if (draw(g, g->samplers[0], d->flight, lane->index, &lane->text, d->logits, &again,
+                    err) < 0) {
+        fail_completion(d->flight, err);
     }
     while (*link != lane)
         link = &(*link)->next;

@@ -42,10 +42,12 @@ struct l2_gen_lane {
     struct l2_growing text;
 };
 
-/* Where an output goes. */
+/* Where an output goes, and for a lane what was drawn from it. */
 struct l2_gen_destination {
     struct l2_gen_lane *lane; /* NULL: the last row of flight's prompt */
     struct l2_gen_flight *flight;
+    const float *logits;
+    struct l2_draw draw; /* id L2_NO_ID: it failed */
 };
 
 struct l2_generator {
@@ -55,7 +57,8 @@ struct l2_generator {
     struct l2_kv_pool *kv;
     struct l2_generate_opts opts;
     struct l2_growing_rules rules;
-    struct l2_sampler *sampler;
+    struct l2_sampler **samplers; /* one for each of n_samplers threads; owned */
+    uint32_t n_samplers;
     uint32_t vocab_size;                /* ids that the stream may hold */
     struct l2_gen_flight *head, **tail; /* in input order */
     size_t n_flights;
@@ -82,17 +85,20 @@ static inline uint32_t l2_gen_positions(const struct l2_gen_flight *t)
 
 /* ---- completions (generate_lane.c) ---- */
 
-/* The first tokens of all completions of t, from the logits of its prompt's last row. */
+/* Draws the next token of each lane among the destinations. */
+void l2_gen_draw_all(struct l2_generator *g);
+
+/* Draws the first tokens of all completions of t, from the logits of its prompt's last row. */
 int l2_gen_draw_firsts(struct l2_generator *g, struct l2_gen_flight *t, const float *logits,
                        struct l2_err *err) L2_MUST_CHECK;
 
-/* Starts t's next completion in an idle lane, which there is, with the token that was drawn from
- * the prompt's logits. *started is false when it has to wait for room in the cache. */
+/* Starts t's next completion in an idle lane, which there is, with its first token. *started is
+ * false when it has to wait for room in the cache. */
 int l2_gen_start(struct l2_generator *g, struct l2_gen_flight *t, bool *started,
                  struct l2_err *err) L2_MUST_CHECK;
 
-/* The next token of a lane, which stays active unless that ends it. */
-int l2_gen_advance(struct l2_generator *g, struct l2_gen_lane *lane, const float *logits,
+/* Adds the token that was drawn to d's lane, which stays active unless that ends it. */
+int l2_gen_advance(struct l2_generator *g, const struct l2_gen_destination *d,
                    struct l2_err *err) L2_MUST_CHECK;
 
 /* ---- one forward pass (generate_step.c) ---- */

@@ -73,7 +73,8 @@ static void add_lanes(struct l2_generator *g, bool prompts_wait)
         const struct l2_growing *text = &lane->text;
         g->rows[g->n_rows++] = (struct l2_row){
             .token = text->tokens.v[text->tokens.n - 1], .seq = lane->seq, .wants_output = true};
-        g->destinations[g->n_outputs++] = (struct l2_gen_destination){lane, lane->flight};
+        g->destinations[g->n_outputs++] =
+            (struct l2_gen_destination){.lane = lane, .flight = lane->flight};
     }
 }
 
@@ -87,7 +88,7 @@ static void add_prompts(struct l2_generator *g)
             g->rows[g->n_rows++] = (struct l2_row){
                 .token = t->rec->prompt.v[t->prompt_fed++], .seq = &t->seq, .wants_output = last};
             if (last)
-                g->destinations[g->n_outputs++] = (struct l2_gen_destination){NULL, t};
+                g->destinations[g->n_outputs++] = (struct l2_gen_destination){.flight = t};
         }
     }
 }
@@ -95,11 +96,12 @@ static void add_prompts(struct l2_generator *g)
 static int deliver(struct l2_generator *g, const float *values, struct l2_err *err)
 {
     int rc = L2_OK;
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        g->destinations[i].logits = values + (size_t)i * g->hp->vocab_size;
+    l2_gen_draw_all(g);
     for (uint32_t i = 0; i < g->n_outputs && rc == L2_OK; i++) {
-        const float *logits = values + (size_t)i * g->hp->vocab_size;
         const struct l2_gen_destination *d = &g->destinations[i];
-        rc = d->lane ? l2_gen_advance(g, d->lane, logits, err)
-                     : l2_gen_draw_firsts(g, d->flight, logits, err);
+        rc = d->lane ? l2_gen_advance(g, d, err) : l2_gen_draw_firsts(g, d->flight, d->logits, err);
     }
     return rc;
 }

@@ -13,11 +13,16 @@
 #include "kern/math.h"
 #include "kern/ops.h"
 
+#define BLOCK 256 /* weights that are summed together */
+
 struct l2_sampler {
     struct l2_sampler_opts o;
-    uint32_t n;    /* vocabulary size */
-    float *scaled; /* (logit - largest) / temperature, after the penalty; at most 0 */
-    float *weight; /* exp(scaled), 0 where a filter has removed the token */
+    bool neutral;
+    uint32_t n;     /* vocabulary size */
+    float *scaled;  /* (logit - largest) / temperature, after the penalty; at most 0 */
+    float *weight;  /* exp(scaled), 0 where a filter has removed the token */
+    double *block;  /* the sum of each BLOCK weights */
+    uint32_t *list; /* ids, for keep_head */
     uint32_t
         *stamp; /* stamp[id] == turn: id has had its penalty in this draw; NULL without penalty */
     uint32_t turn;
@@ -62,12 +67,16 @@ int l2_sampler_new(struct l2_sampler **out, const struct l2_sampler_opts *o, uin
     if (!s)
         return l2_err_memory(err, sizeof *s);
     s->o = *o;
+    s->neutral = l2_sampler_is_neutral(o);
     s->n = vocab_size;
     s->scaled = malloc(vocab_size * sizeof *s->scaled);
     s->weight = malloc(vocab_size * sizeof *s->weight);
+    s->block = malloc((vocab_size / BLOCK + 1) * sizeof *s->block);
+    s->list = malloc(vocab_size * sizeof *s->list);
     if (o->repetition_penalty != 1)
         s->stamp = calloc(vocab_size, sizeof *s->stamp);
-    if (!s->scaled || !s->weight || (o->repetition_penalty != 1 && !s->stamp)) {
+    if (!s->scaled || !s->weight || !s->block || !s->list ||
+        (o->repetition_penalty != 1 && !s->stamp)) {
         l2_sampler_free(s);
         return l2_err_memory(err, vocab_size * sizeof *s->scaled);
     }
@@ -81,6 +90,8 @@ void l2_sampler_free(struct l2_sampler *s)
         return;
     free(s->scaled);
     free(s->weight);
+    free(s->block);
+    free(s->list);
     free(s->stamp);
     free(s);
 }
@@ -158,78 +169,107 @@ static uint32_t key_of(float f)
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+/* How keep_head looks at keys: in three rounds, from the top. */
+static const struct {
+    unsigned shift, n_bins;
+} rounds[] = {{21, 2048}, {10, 2048}, {0, 1024}};
+
 /* Keeps the shortest head, in order of falling likelihood and rising id, whose sum of measures
- * reaches target; a token's measure is 1 (by_count) or its weight. Removes the others by weight 0.
+ * reaches target; a token's measure is 1 (by_count) or its weight. Removes the others by weight 0;
+ * the caller knows that all below floor are among them.
  *
- * The key of the last token kept is found by four rounds of a histogram over the next eight bits of
- * those keys that agree in the bits found so far: O(V) whatever the logits are, no sorting, and
- * sums in a fixed order. */
-static void keep_head(struct l2_sampler *s, double target, bool by_count)
+ * The key of the last token kept is found by a histogram over the top bits of the keys, then over
+ * the next bits of those keys in the bin in which the target is reached, and so on: O(V) whatever
+ * the logits are, no sorting, and sums in a fixed order. */
+static void keep_head(struct l2_sampler *s, double target, bool by_count, double floor)
 {
-    uint32_t prefix = 0, mask = 0;
     double above = 0; /* the measure of all keys that are larger than any under consideration */
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        double bin[256] = {0};
-        bool used[256] = {false};
-        int b, last = 0;
-        for (uint32_t i = 0; i < s->n; i++) {
-            uint32_t key = key_of(s->scaled[i]);
-            if (s->weight[i] > 0 && (key & mask) == prefix) {
-                bin[key >> shift & 255] += by_count ? 1.0 : (double)s->weight[i];
-                used[key >> shift & 255] = true;
-            }
+    uint32_t n = 0, key = 0;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->weight[i] > floor)
+            s->list[n++] = i;
+    for (size_t r = 0; r < sizeof rounds / sizeof *rounds; r++) {
+        double bin[2048] = {0};
+        unsigned shift = rounds[r].shift, mask = rounds[r].n_bins - 1, b;
+        uint32_t kept = 0;
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t i = s->list[j];
+            bin[key_of(s->scaled[i]) >> shift & mask] += by_count ? 1.0 : (double)s->weight[i];
         }
-        /* down to the bin in which the target is reached, or the last that holds anything */
-        for (b = 255; b >= 0; b--) {
-            if (!used[b])
-                continue;
-            last = b;
-            if (above + bin[b] >= target)
-                break;
+        /* down to the bin in which the target is reached; rounding may leave that to the lowest */
+        for (b = mask; b > 0 && !(bin[b] > 0 && above + bin[b] >= target); b--)
             above += bin[b];
+        if (bin[b] == 0) {
+            while (bin[b] == 0)
+                b++;
+            above -= bin[b];
         }
-        if (b < 0)
-            above -= bin[last];
-        prefix |= (uint32_t)last << shift;
-        mask |= 255u << shift;
+        for (uint32_t j = 0; j < n; j++)
+            if ((key_of(s->scaled[s->list[j]]) >> shift & mask) == b)
+                s->list[kept++] = s->list[j];
+        n = kept;
+        key |= b << shift;
     }
-    for (uint32_t i = 0; i < s->n; i++) {
-        uint32_t key = key_of(s->scaled[i]);
-        if (key > prefix)
-            continue;
-        if (key == prefix && s->weight[i] > 0 && above < target)
-            above += by_count ? 1.0 : (double)s->weight[i];
-        else
+    for (uint32_t i = 0; i < s->n; i++)
+        if (key_of(s->scaled[i]) < key)
             s->weight[i] = 0;
+    for (uint32_t j = 0; j < n; j++) { /* equal keys, in order of id */
+        uint32_t i = s->list[j];
+        double measure = by_count ? 1.0 : (double)s->weight[i];
+        if (above >= target)
+            s->weight[i] = 0;
+        above += measure;
     }
 }
 
-static double total(const struct l2_sampler *s)
+/* Sums each block of weights, in eight interleaved parts, and all blocks. */
+static double total(struct l2_sampler *s)
 {
     double sum = 0;
-    for (uint32_t i = 0; i < s->n; i++)
-        sum += s->weight[i];
+    for (uint32_t b = 0; b * BLOCK < s->n; b++) {
+        const float *w = s->weight + b * BLOCK;
+        uint32_t n = s->n - b * BLOCK < BLOCK ? s->n - b * BLOCK : BLOCK, i = 0;
+        double part[8] = {0};
+        for (; i + 8 <= n; i += 8)
+            for (int k = 0; k < 8; k++)
+                part[k] += w[i + k];
+        for (; i < n; i++)
+            part[0] += w[i];
+        s->block[b] = ((part[0] + part[4]) + (part[1] + part[5])) +
+                      ((part[2] + part[6]) + (part[3] + part[7]));
+        sum += s->block[b];
+    }
     return sum;
 }
 
 static void filter(struct l2_sampler *s)
 {
     if (s->o.top_k > 0 && s->o.top_k < s->n)
-        keep_head(s, s->o.top_k, true);
-    if (s->o.top_p < 1)
-        keep_head(s, s->o.top_p * total(s), false);
+        keep_head(s, s->o.top_k, true, 0);
+    if (s->o.top_p < 1) {
+        /* n tokens that weigh (1 - p) / n of the whole or less leave p to the others; the factor
+         * is for rounding */
+        double sum = total(s);
+        keep_head(s, s->o.top_p * sum, false, 0.99 * (1 - s->o.top_p) * sum / s->n);
+    }
     if (s->o.min_p > 0) /* the largest weight is exp(0) = 1 */
         for (uint32_t i = 0; i < s->n; i++)
             if (s->weight[i] < s->o.min_p)
                 s->weight[i] = 0;
 }
 
-/* The first id at which the cumulative sum exceeds u times the whole. */
+/* The first id at which the cumulative sum exceeds u times the whole: its block first, then the
+ * place in that. Where rounding would pass by, the last token that is left. */
 static uint32_t invert(const struct l2_sampler *s, double u, double sum)
 {
     double cumulative = 0, target = u * sum;
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < s->n; i++) {
+    uint32_t b = 0, last = 0, n_blocks = (s->n + BLOCK - 1) / BLOCK, end;
+    while (b + 1 < n_blocks && cumulative + s->block[b] <= target)
+        cumulative += s->block[b++];
+    while (b > 0 && s->block[b] <= 0)
+        b--;
+    end = s->n - b * BLOCK < BLOCK ? s->n : (b + 1) * BLOCK;
+    for (uint32_t i = b * BLOCK; i < end; i++) {
         if (s->weight[i] <= 0)
             continue;
         cumulative += s->weight[i];
@@ -240,25 +280,37 @@ static uint32_t invert(const struct l2_sampler *s, double u, double sum)
     return last;
 }
 
+/* Draws from the weights of s->scaled. */
+static void draw_scaled(struct l2_sampler *s, double u, struct l2_draw *out)
+{
+    double sum;
+    weigh(s);
+    filter(s);
+    sum = total(s);
+    out->id = invert(s, u, sum);
+    out->sampled_logprob = (float)((double)s->scaled[out->id] - l2_log(sum));
+}
+
 int l2_sampler_draw(struct l2_sampler *s, const float *logits, const uint32_t *seen, size_t n_seen,
                     double u, struct l2_draw *out, struct l2_err *err)
 {
     float max;
-    double lse, sum;
+    double lse;
     int rc;
     *out = (struct l2_draw){0, 0, 0};
     if (!l2_logsumexp(logits, s->n, &max, &lse))
         return not_finite(logits, s->n, "", err);
-    if ((rc = penalise(s, logits, seen, n_seen, err)) < 0)
-        return rc;
-    if (s->o.temperature == 0) {
-        out->id = argmax(s->scaled, s->n);
+    if (s->neutral) {
+        l2_expf_row(s->weight, logits, s->n, max);
+        out->id = invert(s, u, total(s));
+        out->sampled_logprob = (float)((double)logits[out->id] - lse);
     } else {
-        weigh(s);
-        filter(s);
-        sum = total(s);
-        out->id = invert(s, u, sum);
-        out->sampled_logprob = (float)((double)s->scaled[out->id] - l2_log(sum));
+        if ((rc = penalise(s, logits, seen, n_seen, err)) < 0)
+            return rc;
+        if (s->o.temperature == 0)
+            out->id = argmax(s->scaled, s->n);
+        else
+            draw_scaled(s, u, out);
     }
     out->logprob = (float)((double)logits[out->id] - lse);
     return L2_OK;

@@ -76,9 +76,11 @@ static void generate(const struct l2_generate_opts *o, uint32_t max_rows, uint32
     struct l2_worker *w;
     struct l2_pool *pool = NULL;
     struct l2_engine *e;
+    struct l2_generate_opts with_pool = *o;
     assert_int_equal(l2_pool_new(&pool, threads, &err), L2_OK);
+    with_pool.pool = pool;
     e = tiny_engine(&tiny, max_rows, max_outputs, kv_blocks, pool);
-    assert_int_equal(l2_generator_new(&w, e, o, &err), L2_OK);
+    assert_int_equal(l2_generator_new(&w, e, &with_pool, &err), L2_OK);
     for (int64_t i = 0; i < N_RECORDS; i++)
         in[i] = record(i);
     drive(w, in, N_RECORDS, out);
