@@ -72,8 +72,9 @@ int l2_shape_to_text(const struct l2_vocab *v, const struct l2_record *rec, size
     int r = decode(&d, &rec->prompt, out, err);
     if (r == L2_OK && i < rec->n_completions) {
         const struct l2_completion *c = &rec->completions[i];
-        r = c->tokens.v || !c->text.s ? decode(&d, &c->tokens, out, err)
-                                      : l2_buf_append(out, c->text.s, c->text.n, err);
+        /* a text beside the tokens ends inside the token after them */
+        r = c->text.s ? l2_buf_append(out, c->text.s, c->text.n, err)
+                      : decode(&d, &c->tokens, out, err);
     }
     return r == L2_OK ? l2_decode_finish(&d, out, err) : r;
 }

@@ -85,6 +85,9 @@ if [ -n "$L2_SHARED" ]; then
     is 'a match that begins inside a token: the exact text before it' \
         '"text":"Once upon a time, there was a little girl named Lily. She loved to play out"' \
         "$(text stop.l2s | grep -o '"text":"[^"]*"')"
+    is 'the same as bare text' \
+        'Once upon a time, there was a little girl named Lily. She loved to play out' \
+        "$(text --lines stop.l2s)"
     is 'text wholly before the match: the tokens alone' \
         '"text":"Once upon a time, there was a little girl named Lily."' \
         "$(generate -T 0 -n 200 --stop '(?<=Lily\.)' bos.l2s | text | grep -o '"text":"[^"]*"')"
