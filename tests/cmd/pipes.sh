@@ -78,7 +78,7 @@ is 'without a word' '' "$(cat e1 e2 e3)"
 l2-tokenize -q -z tokenizer.model pairs.jsonl >pairs.l2s
 cat prompts.l2s pairs.l2s >both.l2s
 ok 'a filter mirrors segments' sh -c 'l2-score -q -m rm both.l2s >scored2.l2s && l2-cat -q --check scored2.l2s'
-is 'with as many headers' 2 "$(zstd -dqc scored2.l2s 2>/dev/null | grep -ac 'dhash')"
+is 'as many as there were' 2 "$(l2-cat -q --stats scored2.l2s | sed -n 's/^segments *//p')"
 ok 'several operands are read in turn' sh -c 'l2-score -q -m rm prompts.l2s pairs.l2s | l2-cat -q --json >a &&
     l2-cat -q --json scored2.l2s >b'
 same 'with the same result' a b
