@@ -32,9 +32,13 @@ libcore_libl2_a_SOURCES += \
 	%D%/stream/cbor.h \
 	%D%/stream/cbor_read.c \
 	%D%/stream/cbor_write.c \
+	%D%/stream/codec.c \
 	%D%/stream/codec.h \
-	%D%/stream/codec_decode.c \
 	%D%/stream/codec_encode.c \
+	%D%/stream/decode.h \
+	%D%/stream/decode_header.c \
+	%D%/stream/decode_record.c \
+	%D%/stream/decode_values.c \
 	%D%/stream/fields.c \
 	%D%/stream/fields.h \
 	%D%/stream/frame.c \
