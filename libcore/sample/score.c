@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 #include "kern/ops.h"
+#include "sample/admit.h"
 #include "sample/feed.h"
+#include "text/encode.h"
 
 #define LN2 0.69314718055994530942
 
@@ -178,29 +180,58 @@ static int logprob_output(void *arg, struct l2_feed_item *item, size_t completio
     return L2_OK;
 }
 
-/* Bytes that n tokens decode to. */
-static size_t n_bytes(const struct l2_vocab *v, const uint32_t *tokens, uint32_t n)
+/* Bytes of the text that n tokens after the prompt decode to. The first piece with text loses the
+ * space of the dummy prefix where the prompt has no text; the others have their own bytes, valid
+ * UTF-8 or not. */
+static int count_bytes(const struct l2_vocab *v, const struct l2_u32s *prompt,
+                       const uint32_t *tokens, uint32_t n, size_t *out, struct l2_err *err)
 {
-    size_t sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        size_t len;
+    struct l2_decoder d;
+    struct l2_buf text = {0};
+    bool first = !l2_admit_has_text(v, prompt);
+    int r = L2_OK;
+    *out = 0;
+    l2_decoder_init(&d, v, false);
+    for (uint32_t i = 0; i < n && r == L2_OK; i++) {
+        size_t len = 0;
+        if (tokens[i] >= l2_vocab_size(v))
+            continue;
         (void)l2_vocab_bytes(v, tokens[i], &len);
-        sum += len;
+        if (first && len > 0) {
+            r = l2_decode_id(&d, tokens[i], &text, err);
+            if (d.n_held == 0 && text.len < len)
+                len = text.len;
+            first = false;
+        }
+        *out += len;
     }
-    return sum;
+    l2_buf_release(&text);
+    return r;
 }
 
-static int in_unit(const struct scorer *s, const struct l2_completion *c, double sum, uint32_t n,
-                   double *out, struct l2_err *err)
+static int in_unit(const struct scorer *s, const struct l2_record *rec,
+                   const struct l2_completion *c, double sum, uint32_t n, double *out,
+                   struct l2_err *err)
 {
+    size_t bytes;
+    int r;
     *out = sum;
-    if (s->opts.unit == L2_LOGPROB_SUM)
+    switch (s->opts.unit) {
+    case L2_LOGPROB_SUM:
         return L2_OK;
-    size_t per = s->opts.unit == L2_LOGPROB_MEAN ? n : n_bytes(s->opts.vocab, c->tokens.v, n);
-    if (per == 0)
-        return l2_err_set(err, L2_CORRUPT, "a completion without %s has no score in this unit",
-                          s->opts.unit == L2_LOGPROB_MEAN ? "tokens" : "bytes");
-    *out = s->opts.unit == L2_LOGPROB_MEAN ? sum / (double)per : -sum / LN2 / (double)per;
+    case L2_LOGPROB_MEAN:
+        if (n == 0)
+            return l2_err_set(err, L2_CORRUPT, "a completion without tokens has no mean");
+        *out = sum / n;
+        return L2_OK;
+    case L2_LOGPROB_BITS_PER_BYTE:
+        r = count_bytes(s->opts.vocab, &rec->prompt, c->tokens.v, n, &bytes, err);
+        if (r == L2_OK && bytes == 0)
+            r = l2_err_set(err, L2_CORRUPT, "a completion without text has no bits per byte");
+        if (r == L2_OK)
+            *out = -sum / LN2 / (double)bytes;
+        return r;
+    }
     return L2_OK;
 }
 
@@ -222,7 +253,7 @@ static int logprob_finish(void *arg, struct l2_feed_item *item, size_t completio
         return l2_err_set(err, L2_CORRUPT, "completion %zu: a logit is not finite", completion);
     for (uint32_t i = 0; i < n; i++)
         sum += p->logprobs[i];
-    int r = in_unit(s, c, sum, n, &score, err);
+    int r = in_unit(s, item->rec, c, sum, n, &score, err);
     if (r != L2_OK)
         return r;
     if (s->opts.per_token && n == c->tokens.n)

@@ -59,6 +59,27 @@ else
     skip 'the best one is the best one' 'python3 is absent'
 fi
 
+# Bits per byte count the bytes of the text as it was, whatever pieces it is in.
+if have python3; then
+    printf 'Once upon a time, there was a dog.\nx\ncaf\303\251 \342\230\203\n' >lines.txt
+    l2-tokenize -q -z tokenizer.model --lines lines.txt >lines.l2s
+    l2-score -q -m model --logprob sum --as sum lines.l2s |
+        l2-score -q -m model --logprob bits-per-byte --as bpb |
+        l2-score -q -m model --logprob mean --as mean | l2-cat -q --json >units.json
+    ok 'sum, mean and bits per byte agree' python3 - lines.txt units.json <<'E'
+import json, math, sys
+n = 0
+for line, record in zip(open(sys.argv[1], "rb"), open(sys.argv[2])):
+    (c,) = json.loads(record)["completions"]
+    s = c["scores"]
+    assert s["sum"] < 0
+    assert math.isclose(s["bpb"], -s["sum"] / math.log(2) / len(line.rstrip(b"\n")), rel_tol=1e-12)
+    assert math.isclose(s["mean"], s["sum"] / len(c["tokens"]), rel_tol=1e-12)
+    n += 1
+assert n == 3
+E
+fi
+
 # Preference pairs: scored twice, once by a reward model and once as log-probabilities.
 ok 'pairs with two scores' sh -c 'l2-tokenize -z tokenizer.model pairs.jsonl |
     l2-score -m rm --as r --by-field source | l2-score -m model --logprob mean |
