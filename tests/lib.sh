@@ -23,16 +23,24 @@ trap 'rm -rf "$L2_TMP"' EXIT
 trap 'exit 99' HUP INT TERM
 cd "$L2_TMP" || exit 99
 
-l2_count=0
+# The number of results so far is in a file, so that a result in a subshell or a pipe counts, too.
+echo 0 >"$L2_TMP/.results"
+
+# next_result: counts one more, in l2_count
+next_result() {
+    read -r l2_count <"$L2_TMP/.results"
+    l2_count=$((l2_count + 1))
+    echo "$l2_count" >"$L2_TMP/.results"
+}
 
 # pass DESC; fail DESC: one result
 pass() {
-    l2_count=$((l2_count + 1))
+    next_result
     printf 'ok %d - %s\n' "$l2_count" "$1"
 }
 
 fail() {
-    l2_count=$((l2_count + 1))
+    next_result
     printf 'not ok %d - %s\n' "$l2_count" "$1"
 }
 
@@ -43,7 +51,7 @@ diag() {
 
 # skip DESC WHY
 skip() {
-    l2_count=$((l2_count + 1))
+    next_result
     printf 'ok %d - %s # SKIP %s\n' "$l2_count" "$1" "$2"
 }
 
@@ -110,6 +118,7 @@ have() {
 
 # finish: prints the plan. The verdict is in the lines above it, so the status is 0.
 finish() {
+    read -r l2_count <"$L2_TMP/.results"
     printf '1..%d\n' "$l2_count"
     exit 0
 }
