@@ -196,7 +196,7 @@ is 'an even split makes no empty file' '"files":1' "$(grep -o '"files":[0-9]*' s
 fails 2 'wants -o' '--split without -o' l2-cat --split 6 a.l2s
 l2-cat -q --split 3 -o none --head 0 a.l2s
 ok 'no records make one file' l2-cat --check none-00001.l2s
-head -c 200 a.l2s >cut.l2s
+head -c "$(($(wc -c <a.l2s) - 60))" a.l2s >cut.l2s
 fails 1 'cut.l2s' '--split of a cut stream' l2-cat --split 100 -o cut cut.l2s
 ok 'has files' test -s cut-00001.l2s -o ! -e cut-00001.l2s
 

@@ -113,7 +113,7 @@ fails 1 'nowhere: cannot open model: No such file' "a missing model" l2-model sh
 fails 1 'precious: not a model: has no config.json' "a directory that is none" l2-model show precious
 cp -r tiny cut && head -c 5000 tiny/model.safetensors >cut/model.safetensors
 fails 1 'cut/model.safetensors: byte 5000: .*ends (inside|past)' "a cut model" l2-model show cut
-fails 1 'neither a Hugging Face directory nor a llama2.c checkpoint' "another file" l2-model show own.yaml
+fails 1 'neither a Hugging Face directory nor a GGUF file nor a llama2.c checkpoint' "another file" l2-model show own.yaml
 printf 'junk' >rmv/tokenizer.model
 fails 1 'rmv/tokenizer.model' "a broken vocabulary" l2-model show rmv
 finish
