@@ -27,7 +27,7 @@ struct lane {
 struct flight {
     struct flight *next;
     struct l2_feed_item item;
-    uint32_t forgotten; /* tokens left out after the prompt's first, by truncation */
+    uint32_t n_kept, forgotten; /* by truncation: forgotten tokens are left out after n_kept */
     struct l2_kv_seq seq;
     uint32_t n_prompt_rows, prompt_fed;
     size_t next_completion; /* to be started */
@@ -160,12 +160,12 @@ static int fit_to_context(struct feed *f, struct flight *t, bool *drop, struct l
         f->faults.dropped++;
         return L2_OK;
     case L2_OVERLONG_TRUNCATE_LEFT:
-        /* the first token (BOS) stays; a completion that leaves no room even so is cut at its end
-         */
+        /* BOS stays; a completion that leaves no room even so is cut at its end */
         t->item.n_prompt = longest < context ? (uint32_t)(context - longest) : 1;
         if (t->item.n_prompt > n_prompt)
             t->item.n_prompt = (uint32_t)n_prompt;
         t->forgotten = (uint32_t)(n_prompt - t->item.n_prompt);
+        t->n_kept = n_prompt > 0 && rec->prompt.v[0] == l2_engine_hparams(f->engine)->bos;
         break;
     case L2_OVERLONG_TRUNCATE_RIGHT:
         t->item.n_prompt = (uint32_t)(n_prompt < context ? n_prompt : context);
@@ -326,7 +326,7 @@ static void add_rows(struct feed *f, struct batch *b, struct flight *t, struct l
         if (wants && b->n_outputs == l2_engine_max_outputs(f->engine))
             return;
         uint32_t token = lane ? rec->completions[completion].tokens.v[*fed]
-                              : rec->prompt.v[*fed == 0 ? 0 : *fed + t->forgotten];
+                              : rec->prompt.v[*fed < t->n_kept ? *fed : *fed + t->forgotten];
         f->rows[b->n_rows] = (struct l2_row){
             .token = token, .seq = lane ? lane->seq : &t->seq, .wants_output = wants};
         if (wants)

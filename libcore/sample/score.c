@@ -249,6 +249,10 @@ static int logprob_finish(void *arg, struct l2_feed_item *item, size_t completio
             err, L2_CORRUPT,
             "completion %zu: nothing to condition its first token on: the prompt is empty",
             completion);
+    if (n == 0 && c->tokens.n > 0)
+        return l2_err_set(err, L2_CORRUPT,
+                          "completion %zu: the prompt fills the context, nothing of it is left",
+                          completion);
     if (p->non_finite)
         return l2_err_set(err, L2_CORRUPT, "completion %zu: a logit is not finite", completion);
     for (uint32_t i = 0; i < n; i++)

@@ -144,6 +144,27 @@ for side in left right; do
     is "with a score (truncate-$side)" 3 "$(l2-cat -q --json trunc.$side.l2s | grep -c '"scores"')"
 done
 
+l2-cat -q --json long.l2s | sed 's/"long one"/"full"/' | l2-cat -q --from-json -o full.l2s -
+fails 1 'full.*nothing of it is left' "a completion that truncation leaves nothing of has no log-probability" \
+    l2-score -m "$golden/hf-f32" --logprob sum --overlong truncate-right -o /dev/null --force full.l2s
+
+# the prompt's oldest tokens are left out, and BOS stays
+python3 - <<'E2' >left.json
+import json
+tail = [10 + 7 * i % 290 for i in range(253)]
+print(json.dumps({"id": 0, "prompt": [1] + [9] * 50 + tail, "completions": [{"tokens": [5, 6]}]}))
+print(json.dumps({"id": 1, "prompt": [1] + tail, "completions": [{"tokens": [5, 6]}]}))
+print(json.dumps({"id": 2, "prompt": [9] * 50 + [8] + tail, "completions": [{"tokens": [5, 6]}]}))
+print(json.dumps({"id": 3, "prompt": [8] + tail, "completions": [{"tokens": [5, 6]}]}))
+E2
+make_stream left.l2s <left.json
+l2-score -q -m "$golden/rm-f32" --as r --overlong truncate-left -o left.out.l2s left.l2s
+scores r left.out.l2s >got.json
+ok "truncate-left keeps BOS and the newest tokens" python3 -c '
+import json
+r = json.load(open("got.json"))
+assert r[0] == r[1] and r[2] == r[3] and r[0] != r[2], r'
+
 # a weight that is not a number
 cp -r "$golden/rm-f32" nan && chmod -R u+w nan
 python3 - nan/model.safetensors <<'E2'
