@@ -96,7 +96,11 @@ const struct l2_stream_end *l2_reader_end_item(const struct l2_reader *r)
 
 uint64_t l2_reader_offset(const struct l2_reader *r)
 {
-    return (uint64_t)r->in.offset;
+    uint64_t offset = (uint64_t)r->in.offset;
+    if (!r->frame_taken || r->cbor.n == 0)
+        return offset;
+    double left = (double)(r->cbor.n - r->cbor.pos) / (double)r->cbor.n;
+    return offset - (uint64_t)((double)r->frame_size * left);
 }
 
 /* ---- frames ---- */

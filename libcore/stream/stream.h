@@ -88,7 +88,8 @@ const struct l2_stream_end *l2_reader_end_item(const struct l2_reader *r);
  * valid header. L2_OK or L2_END; *skipped is the number of bytes passed over. */
 int l2_reader_recover(struct l2_reader *r, uint64_t *skipped, struct l2_err *err) L2_MUST_CHECK;
 
-/* Bytes of the input that have been consumed, for progress. */
+/* Bytes of the input that have been consumed, for progress; of a frame that is being delivered, its
+ * share. */
 uint64_t l2_reader_offset(const struct l2_reader *r);
 
 /* ---- writing ---- */
