@@ -349,38 +349,51 @@ static int run_pairs(void *state, struct bench_sample *out, struct l2_err *err)
     return r;
 }
 
-static int add_case(struct bench_list *l, struct bench_model *b, const char *what,
-                    const char *shape, const char *type, uint32_t k,
-                    int (*run)(void *, struct bench_sample *, struct l2_err *), struct l2_err *err)
+/* What is measured of each model. */
+static const struct {
+    const char *what;
+    uint32_t k; /* completions */
+    int (*run)(void *state, struct bench_sample *out, struct l2_err *err);
+} measurements[] = {
+    {"prefill 512", 0, run_prefill},
+    {"decode", 1, run_decode},
+    {"generate K=1", 1, run_completions},
+    {"generate K=4", 4, run_completions},
+    {"generate K=16", 16, run_completions},
+    {"generate K=64", 64, run_completions},
+    {"pairs", 2, run_pairs},
+};
+#define N_MEASUREMENTS (sizeof measurements / sizeof *measurements)
+
+static int add_case(struct bench_list *l, struct bench_model *b, const char *name, size_t i,
+                    struct l2_err *err)
 {
-    struct bench_case c = {.unit = "tokens/s", .run = run, .release = engine_case_release};
+    struct bench_case c = {
+        .unit = "tokens/s", .run = measurements[i].run, .release = engine_case_release};
     struct engine_case *state = malloc(sizeof *state);
     if (!state)
         return l2_err_memory(err, sizeof *state);
-    snprintf(c.name, sizeof c.name, "%s %s %s", what, shape, type);
+    memcpy(c.name, name, sizeof c.name);
     b->n_users++;
-    *state = (struct engine_case){.model = b, .k = k};
+    *state = (struct engine_case){.model = b, .k = measurements[i].k};
     c.state = state;
     return bench_add(l, &c, err);
 }
 
 int bench_add_model(struct bench_list *l, const char *shape, const char *type, struct l2_err *err)
 {
-    static const uint32_t counts[] = {1, 4, 16, 64};
-    struct bench_model *b;
-    int r = model_new(&b, shape, type, l->pool, err);
-    if (r != L2_OK)
-        return r;
-    r = add_case(l, b, "prefill 512,", shape, type, 0, run_prefill, err);
-    if (r == L2_OK)
-        r = add_case(l, b, "decode,", shape, type, 1, run_decode, err);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts && r == L2_OK; i++) {
-        char what[32];
-        snprintf(what, sizeof what, "generate K=%u,", counts[i]);
-        r = add_case(l, b, what, shape, type, counts[i], run_completions, err);
+    struct bench_model *b = NULL;
+    int r = L2_OK;
+    for (size_t i = 0; i < N_MEASUREMENTS && r == L2_OK; i++) {
+        char name[sizeof(((struct bench_case *)NULL)->name)];
+        snprintf(name, sizeof name, "%s, %s %s", measurements[i].what, shape, type);
+        if (!bench_wants(l, name))
+            continue;
+        if (!b)
+            r = model_new(&b, shape, type, l->pool, err);
+        if (r == L2_OK)
+            r = add_case(l, b, name, i, err);
     }
-    if (r == L2_OK)
-        r = add_case(l, b, "pairs,", shape, type, 2, run_pairs, err);
     model_release(b); /* the cases hold it now */
     return r;
 }
