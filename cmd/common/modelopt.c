@@ -50,8 +50,7 @@ static uint64_t choose_kv_bytes(const struct l2_model *m, const struct l2_backen
 {
     const struct l2_hparams *hp = &m->hp;
     uint64_t block = l2_kv_block_bytes(hp);
-    uint64_t blocks = ((uint64_t)hp->context + L2_KV_BLOCK - 1) / L2_KV_BLOCK;
-    uint64_t context = block * blocks;
+    uint64_t context = block * l2_kv_blocks_for(hp->context);
     uint64_t weights = weight_bytes(m, backend);
     uint64_t available = l2_memory_available();
     uint64_t half = available > weights ? (available - weights) / 2 : 0;

@@ -35,7 +35,7 @@ uint64_t l2_kv_block_bytes(const struct l2_hparams *hp)
     return sizeof(float) * hp->n_layers * hp->n_kv_heads * head_floats(hp);
 }
 
-static uint32_t blocks_for(uint32_t positions)
+uint32_t l2_kv_blocks_for(uint32_t positions)
 {
     return positions / L2_KV_BLOCK + (positions % L2_KV_BLOCK != 0);
 }
@@ -61,7 +61,7 @@ static int pool_alloc(struct l2_kv_pool *p, struct l2_err *err)
 int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, uint64_t bytes,
                    struct l2_err *err)
 {
-    uint64_t block = l2_kv_block_bytes(hp), n = bytes / block, need = blocks_for(hp->context);
+    uint64_t block = l2_kv_block_bytes(hp), n = bytes / block, need = l2_kv_blocks_for(hp->context);
     *out = NULL;
     if (n < need)
         return l2_err_set(
@@ -146,7 +146,7 @@ static int grow(struct l2_kv_seq *s, uint32_t n, struct l2_err *err)
 int l2_kv_seq_reserve(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t positions,
                       struct l2_err *err)
 {
-    uint32_t n = blocks_for(positions), last = s->len / L2_KV_BLOCK;
+    uint32_t n = l2_kv_blocks_for(positions), last = s->len / L2_KV_BLOCK;
     bool copy = positions > s->len && s->len % L2_KV_BLOCK != 0 && p->refs[s->blocks[last]] > 1;
     uint32_t need = (n > s->n_blocks ? n - s->n_blocks : 0) + copy;
     if (need > p->n_free)
@@ -175,7 +175,7 @@ bool l2_kv_seq_writable(const struct l2_kv_pool *p, const struct l2_kv_seq *s, u
 int l2_kv_seq_fork(struct l2_kv_pool *p, struct l2_kv_seq *dst, const struct l2_kv_seq *src,
                    uint32_t len, struct l2_err *err)
 {
-    uint32_t whole = len / L2_KV_BLOCK, n = blocks_for(len);
+    uint32_t whole = len / L2_KV_BLOCK, n = l2_kv_blocks_for(len);
     assert(dst->n_blocks == 0 && dst->len == 0 && len <= src->len);
     if (n > whole && p->n_free == 0)
         return l2_err_set(err, L2_LIMIT, "the KV cache is full: want 1 block, got 0");
@@ -199,7 +199,7 @@ void l2_kv_seq_truncate(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t len)
 {
     if (s->len > len)
         s->len = len;
-    while (s->n_blocks > blocks_for(s->len))
+    while (s->n_blocks > l2_kv_blocks_for(s->len))
         drop_block(p, s->blocks[--s->n_blocks]);
 }
 

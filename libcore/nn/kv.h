@@ -25,6 +25,8 @@ struct l2_kv_seq {
 int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, uint64_t bytes,
                    struct l2_err *err) L2_MUST_CHECK;
 void l2_kv_pool_free(struct l2_kv_pool *p);
+/* Blocks for a sequence of that many positions. */
+uint32_t l2_kv_blocks_for(uint32_t positions);
 uint64_t l2_kv_block_bytes(const struct l2_hparams *hp);
 uint32_t l2_kv_pool_blocks(const struct l2_kv_pool *p);
 uint32_t l2_kv_pool_free_blocks(const struct l2_kv_pool *p);

@@ -26,11 +26,6 @@ void l2_kv_budget_return(struct l2_kv_budget *b, uint32_t blocks)
     b->committed -= blocks;
 }
 
-uint32_t l2_kv_blocks_for(uint32_t positions)
-{
-    return positions / L2_KV_BLOCK + (positions % L2_KV_BLOCK != 0);
-}
-
 uint32_t l2_kv_blocks_for_fork(uint32_t n_shared, uint32_t n_rows)
 {
     return n_rows == 0 ? 0 : l2_kv_blocks_for(n_shared + n_rows) - n_shared / L2_KV_BLOCK;

@@ -17,8 +17,6 @@ void l2_kv_budget_init(struct l2_kv_budget *b, const struct l2_kv_pool *pool);
 bool l2_kv_budget_commit(struct l2_kv_budget *b, uint32_t blocks);
 void l2_kv_budget_return(struct l2_kv_budget *b, uint32_t blocks);
 
-/* Blocks for a sequence of that many positions. */
-uint32_t l2_kv_blocks_for(uint32_t positions);
 /* Blocks of its own that a fork at n_shared positions needs to grow by n_rows. */
 uint32_t l2_kv_blocks_for_fork(uint32_t n_shared, uint32_t n_rows);
 
