@@ -1,0 +1,34 @@
+/* A model's parameters in memory, as training changes them; gradients and moments have the same
+ * form. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_PARAMS_H
+#define L2_PARAMS_H
+
+#include "model/model.h"
+#include "util/pool.h"
+
+/* All tensors one after the other in the order of l2_tensor_at, F32, matrices (rows, cols)
+ * row-major with the rows of Q and K in Hugging Face order. */
+struct l2_params {
+    struct l2_hparams hp;
+    size_t n_tensors; /* l2_tensor_count(&hp) */
+    size_t *offset;   /* (n_tensors + 1) floats, multiples of 16; gaps are 0; owned */
+    float *values;    /* (offset[n_tensors]), aligned to 64; owned */
+};
+
+/* All zero. Owned, free with l2_params_free (NULL is fine). */
+int l2_params_new(struct l2_params **out, const struct l2_hparams *hp,
+                  struct l2_err *err) L2_MUST_CHECK;
+void l2_params_free(struct l2_params *p);
+
+/* Fills p with the values of m, which has the same hyper-parameters. */
+void l2_params_load(struct l2_params *p, const struct l2_model *m, struct l2_pool *pool);
+
+/* NULL where the model has no such tensor. */
+float *l2_params_at(const struct l2_params *p, enum l2_role role, uint32_t layer);
+
+/* l2_model_source's rows, for l2_model_write; arg is a struct l2_params. */
+int l2_params_rows(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uint32_t n_rows,
+                   float *out, struct l2_err *err);
+
+#endif
