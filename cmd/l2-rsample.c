@@ -4,20 +4,27 @@
 #include <config.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/pipe.h"
 #include "data/row.h"
 #include "rlhf/gather.h"
-#include "rlhf/select.h"
+#include "rlhf/overall.h"
+#include "rsample.h"
 
 #define COMBINED "llama2:"
 
 static struct {
-    int64_t best, worst;
-    bool has_best, has_worst, pairs;
+    int64_t best, worst, top_overall;
+    bool has_best, has_worst, has_top_overall, pairs;
+    bool random, has_seed;
+    uint64_t seed;
+    bool curve;
+    const char *explain;
     const char *by;
+    bool whiten;
     const char *safety_tag;
     double min_score;
     bool has_min_score;
@@ -50,6 +57,15 @@ static const struct l2_opt options[] = {
      .kind = L2_OPT_FLAG,
      .help = "the best and the worst completion, as a preference pair; none where all scores tie",
      .target = &opts.pairs},
+    {.name = "top-overall",
+     .kind = L2_OPT_INT,
+     .arg = "N",
+     .help = "the N best completions of all records together; all records are held in memory",
+     .default_text = "",
+     .target = &opts.top_overall,
+     .given = &opts.has_top_overall,
+     .min = 1,
+     .max = 9e15},
     {.name = "min-score",
      .kind = L2_OPT_REAL,
      .arg = "X",
@@ -63,19 +79,47 @@ static const struct l2_opt options[] = {
      .kind = L2_OPT_FLAG,
      .help = "with --pairs: set margin to the difference of the two scores",
      .target = &opts.margin},
+    {.name = "random",
+     .kind = L2_OPT_FLAG,
+     .help = "the baseline: as many completions as would be chosen, drawn at random",
+     .target = &opts.random},
+    {.name = "seed",
+     .letter = 's',
+     .kind = L2_OPT_SEED,
+     .arg = "N",
+     .help = "with --random: another seed, another choice",
+     .target = &opts.seed,
+     .given = &opts.has_seed},
+    L2_OPT_TITLE("What to show instead"),
+    {.name = "curve",
+     .kind = L2_OPT_FLAG,
+     .help = "write what the best of N completions scores for growing N, as lines of JSON",
+     .target = &opts.curve},
+    {.name = "explain",
+     .kind = L2_OPT_STRING,
+     .arg = "ID",
+     .help = "write a table of the completions of the record of this id, and why each is chosen "
+             "or not",
+     .target = &opts.explain},
     L2_OPT_TITLE("What to choose by"),
     {.name = "by",
      .kind = L2_OPT_STRING,
-     .arg = "SCORE",
-     .help = "name of the score; or llama2:SAFE,HELPFUL for the combined reward of the Llama 2 "
-             "paper: the score SAFE where the prompt is tagged or SAFE is below logit(0.15), else "
-             "HELPFUL",
+     .arg = "EXPRESSION",
+     .help = "name of a score, or an expression like 'min(safe, 2) - 0.01 * length'; or "
+             "llama2:SAFE,HELPFUL for the combined reward of the Llama 2 paper: the score SAFE "
+             "where the prompt is tagged or SAFE is below logit(0.15), else HELPFUL",
      .target = &opts.by},
     {.name = "safety-tag",
      .kind = L2_OPT_STRING,
      .arg = "FIELD",
-     .help = "with the combined reward: the field of meta that is true where the prompt is tagged",
+     .help = "the field of meta that is true where the prompt is tagged, for the combined reward "
+             "and 'tagged' in expressions",
      .target = &opts.safety_tag},
+    {.name = "whiten",
+     .kind = L2_OPT_FLAG,
+     .help = "shift and scale what is chosen by to mean 0 and standard deviation 1 over all "
+             "completions; all records are held in memory",
+     .target = &opts.whiten},
     {.name = "as",
      .kind = L2_OPT_STRING,
      .arg = "NAME",
@@ -90,75 +134,95 @@ static const struct l2_opt options[] = {
     L2_OPT_TABLE_END,
 };
 
-struct sampling {
-    struct l2_cli *cli;
-    struct l2_pipe *pipe;
-    struct l2_select_opts select;
-    char *names; /* of the combined reward's scores; owned */
-    struct l2_select_counts counts;
-    uint64_t records_in;
-    char first_unscored[512]; /* "" */
-};
-
-/* Splits "llama2:SAFE,HELPFUL". False when it is not of that form. */
-static bool parse_combined(struct sampling *s)
+/* Parses opts.by into s->by. */
+static int settle_by(struct sampling *s)
 {
-    char *comma;
-    s->names = strdup(opts.by + strlen(COMBINED));
-    if (!s->names)
-        return false;
-    comma = strchr(s->names, ',');
-    if (!comma || comma == s->names || comma[1] == '\0' || strchr(comma + 1, ','))
-        return false;
-    *comma = '\0';
-    s->select.by = NULL;
-    s->select.safe = s->names;
-    s->select.helpful = comma + 1;
-    return true;
+    size_t prefix = strlen(COMBINED);
+    struct l2_err err;
+    char *safe, *comma;
+    int rc;
+    if (strncmp(opts.by, COMBINED, prefix) != 0)
+        return l2_expr_parse(&s->by, opts.by, &err) < 0 ? l2_cli_usage(s->cli, "--by: %s", err.text)
+                                                        : 0;
+    safe = strdup(opts.by + prefix);
+    comma = safe ? strchr(safe, ',') : NULL;
+    if (safe && (!comma || comma == safe || comma[1] == '\0' || strchr(comma + 1, ','))) {
+        free(safe);
+        return l2_cli_usage(s->cli, "--by: want llama2:SAFE,HELPFUL, got '%s'", opts.by);
+    }
+    if (comma)
+        *comma = '\0';
+    rc = safe ? l2_expr_llama2(&s->by, safe, comma + 1, &err) : l2_err_memory(&err, prefix);
+    free(safe);
+    return rc < 0 ? l2_cli_error(s->cli, &err) : 0;
+}
+
+/* What cannot be asked for together, or NULL. */
+static const char *contradiction(void)
+{
+    int kinds = opts.has_best + opts.has_worst + opts.has_top_overall + opts.pairs;
+    if (kinds > 1)
+        return "--best, --worst, --top-overall and --pairs exclude each other";
+    if (opts.curve + (opts.explain != NULL) > 1)
+        return "--curve and --explain exclude each other";
+    if (opts.curve && (kinds > 0 || opts.has_min_score || opts.random || opts.as))
+        return "--curve takes all completions and writes no stream: no --best, --worst, "
+               "--top-overall, --pairs, --min-score, --random or --as";
+    if (opts.margin && !opts.pairs)
+        return "--margin wants --pairs";
+    if (opts.has_seed && !opts.random)
+        return "--seed wants --random";
+    if (opts.by[0] == '\0' || (opts.as && opts.as[0] == '\0'))
+        return "want the name of a score, got an empty string";
+    return NULL;
 }
 
 static int settle_options(struct sampling *s)
 {
-    struct l2_cli *cli = s->cli;
-    struct l2_select_opts *o = &s->select;
-    if (opts.has_best + opts.has_worst + opts.pairs > 1)
-        return l2_cli_usage(cli, "--best, --worst and --pairs exclude each other");
-    if (opts.margin && !opts.pairs)
-        return l2_cli_usage(cli, "--margin wants --pairs");
-    if (opts.by[0] == '\0' || (opts.as && opts.as[0] == '\0'))
-        return l2_cli_usage(cli, "want the name of a score, got an empty string");
-    *o = (struct l2_select_opts){.by = opts.by,
-                                 .safety_tag = opts.safety_tag,
-                                 .has_min_score = opts.has_min_score,
-                                 .min_score = opts.min_score,
-                                 .keep_margin = opts.margin,
-                                 .as = opts.as};
-    o->kind = opts.pairs ? L2_SELECT_PAIRS : opts.has_worst ? L2_SELECT_WORST : L2_SELECT_BEST;
-    o->n = opts.has_worst       ? (size_t)opts.worst
-           : opts.has_best      ? (size_t)opts.best
-           : opts.has_min_score ? SIZE_MAX
-                                : 1;
-    if (strncmp(opts.by, COMBINED, strlen(COMBINED)) == 0 && !parse_combined(s))
-        return l2_cli_usage(cli, "--by: want llama2:SAFE,HELPFUL, got '%s'", opts.by);
-    if (opts.safety_tag && o->by)
-        return l2_cli_usage(cli, "--safety-tag wants --by llama2:SAFE,HELPFUL");
-    return 0;
+    const char *wrong = contradiction();
+    if (wrong)
+        return l2_cli_usage(s->cli, "%s", wrong);
+    s->by_text = opts.by;
+    s->select = (struct l2_select_opts){.kind = opts.pairs       ? L2_SELECT_PAIRS
+                                                : opts.has_worst ? L2_SELECT_WORST
+                                                                 : L2_SELECT_BEST,
+                                        .n = opts.has_worst  ? (size_t)opts.worst
+                                             : opts.has_best ? (size_t)opts.best
+                                             : opts.has_min_score || opts.has_top_overall ? SIZE_MAX
+                                                                                          : 1,
+                                        .safety_tag = opts.safety_tag,
+                                        .scale = 1,
+                                        .has_min_score = opts.has_min_score,
+                                        .min_score = opts.min_score,
+                                        .random = opts.random,
+                                        .seed = opts.seed,
+                                        .keep_margin = opts.margin,
+                                        .as = opts.as};
+    return settle_by(s);
 }
 
-/* What the first record without the score has instead. */
+/* What the first record without a value has instead. */
 static void describe_unscored(struct sampling *s, const struct l2_record *rec)
 {
     char id[128];
     size_t size = sizeof s->first_unscored;
+    double value;
+    const char *missing;
     l2_id_format(&rec->id, id, sizeof id);
-    if (rec->n_completions == 0)
+    if (rec->n_completions == 0) {
         snprintf(s->first_unscored, size, "record %s: it has no completions", id);
-    else if (rec->completions[0].n_scores == 0)
-        snprintf(s->first_unscored, size, "record %s: no completion has the score %s", id, opts.by);
+        return;
+    }
+    (void)l2_expr_value(s->by, &rec->completions[0], false, &value, &missing);
+    if (!missing)
+        missing = opts.by;
+    if (rec->completions[0].n_scores == 0)
+        snprintf(s->first_unscored, size, "record %s: no completion has the score %.64s", id,
+                 missing);
     else
         snprintf(s->first_unscored, size,
-                 "record %s: no completion has the score %s, the first one has %.64s", id, opts.by,
-                 rec->completions[0].scores[0].name.s);
+                 "record %s: no completion has the score %.64s, the first one has %.64s", id,
+                 missing, rec->completions[0].scores[0].name.s);
 }
 
 /* The form in which l2-tokenize -d writes what was chosen: a pair as chosen and rejected, one
@@ -201,6 +265,16 @@ static void count_in(struct sampling *s)
     l2_cli_progress_share(s->cli, l2_pipe_share(s->pipe), ++s->records_in, "records");
 }
 
+/* A record that is complete: chosen from, or shown. */
+static int take(struct sampling *s, struct l2_record *rec, struct l2_err *err)
+{
+    if (s->curve)
+        return rsample_curve_add(s, rec, err);
+    if (opts.explain)
+        return rsample_explain(s, opts.explain, rec, err);
+    return select_record(s, rec, err);
+}
+
 /* Each record by itself, as it comes. */
 static int run_single(struct sampling *s, struct l2_err *err)
 {
@@ -212,7 +286,7 @@ static int run_single(struct sampling *s, struct l2_err *err)
         if (event != L2_PIPE_RECORD)
             continue;
         count_in(s);
-        if ((r = select_record(s, &rec, err)) != L2_OK)
+        if ((r = take(s, &rec, err)) != L2_OK)
             break;
     }
     l2_record_release(&rec);
@@ -241,16 +315,79 @@ static int read_all(struct sampling *s, struct l2_gather *g, struct l2_err *err)
     }
 }
 
-/* Records of equal id and prompt together, when all have been read. */
-static int run_pooled(struct sampling *s, struct l2_err *err)
+/* Sets the shift and scale that make the values of all completions of mean 0 and deviation 1. */
+static int whiten(struct sampling *s, struct l2_gather *g, struct l2_err *err)
+{
+    enum l2_select_result result;
+    struct l2_verdict *verdicts;
+    struct l2_record *rec;
+    double n = 0, mean = 0, squares = 0; /* Welford's sums */
+    int r;
+    l2_gather_rewind(g);
+    while ((r = l2_gather_next(g, &rec, err)) == L2_OK && rec) {
+        if ((r = l2_judge(rec, &s->select, &verdicts, &result, err)) < 0)
+            return r;
+        for (size_t i = 0; i < rec->n_completions; i++) {
+            double before = verdicts[i].value - mean;
+            if (verdicts[i].fate == L2_FATE_UNSCORED)
+                continue;
+            mean += before / ++n;
+            squares += before * (verdicts[i].value - mean);
+        }
+    }
+    if (r < 0 || n == 0)
+        return r;
+    if (!(squares > 0))
+        return l2_err_set(err, L2_CORRUPT,
+                          "--whiten wants values that differ, got %.9g for all completions", mean);
+    s->select.shift = mean;
+    s->select.scale = sqrt(n / squares);
+    json_object_set_new(s->cli->report, "whitened",
+                        json_pack("{s:f,s:f}", "mean", mean, "sd", sqrt(squares / n)));
+    return L2_OK;
+}
+
+static int pick_overall(struct sampling *s, struct l2_gather *g, struct l2_overall *o,
+                        struct l2_err *err)
+{
+    enum l2_select_result result;
+    struct l2_verdict *verdicts;
+    struct l2_record *rec;
+    int r;
+    l2_gather_rewind(g);
+    while ((r = l2_gather_next(g, &rec, err)) == L2_OK && rec)
+        if ((r = l2_judge(rec, &s->select, &verdicts, &result, err)) < 0 ||
+            (r = l2_overall_add(o, &s->select, verdicts, rec->n_completions, err)) < 0)
+            return r;
+    if (r == L2_OK)
+        l2_overall_pick(o, &s->select, (uint64_t)opts.top_overall);
+    return r;
+}
+
+/* When all records have been read. */
+static int run_held(struct sampling *s, bool pool, struct l2_err *err)
 {
     struct l2_gather *g;
+    struct l2_overall *overall = NULL;
     struct l2_record *rec;
-    int r = l2_gather_new(&g, err);
+    size_t place = 0;
+    int r = l2_gather_new(&g, pool, err);
     if (r == L2_OK)
         r = read_all(s, g, err);
-    while (r == L2_OK && (r = l2_gather_next(g, &rec, err)) == L2_OK && rec)
-        r = select_record(s, rec, err);
+    if (r == L2_OK && opts.whiten)
+        r = whiten(s, g, err);
+    if (r == L2_OK && opts.has_top_overall)
+        r = l2_overall_new(&overall, err);
+    if (r == L2_OK && overall)
+        r = pick_overall(s, g, overall, err);
+    if (r == L2_OK)
+        l2_gather_rewind(g);
+    while (r == L2_OK && (r = l2_gather_next(g, &rec, err)) == L2_OK && rec) {
+        if (overall)
+            s->select.n = l2_overall_count(overall, place++);
+        r = take(s, rec, err);
+    }
+    l2_overall_free(overall);
     l2_gather_free(g);
     return r;
 }
@@ -263,15 +400,18 @@ static void set_count(json_t *o, const char *name, uint64_t n)
 static void report(struct sampling *s)
 {
     static const char *const left_out[L2_N_SELECT_RESULTS] = {
-        [L2_SELECT_UNSCORED] = "unscored",
-        [L2_SELECT_BELOW] = "below_min_score",
-        [L2_SELECT_SINGLE] = "single",
-        [L2_SELECT_TIED] = "tied",
+        [L2_SELECT_UNSCORED] = "unscored",   [L2_SELECT_BELOW] = "below_min_score",
+        [L2_SELECT_SINGLE] = "single",       [L2_SELECT_TIED] = "tied",
+        [L2_SELECT_OUTRANKED] = "outranked",
     };
     const struct l2_select_counts *c = &s->counts;
     uint64_t scored = c->completions_in - c->unscored;
     json_t *report = s->cli->report, *out = json_object();
     struct l2_err err;
+    if (s->curve || opts.explain) {
+        json_decref(out);
+        return;
+    }
     set_count(report, "records_in", s->records_in);
     set_count(report, "completions_in", c->completions_in);
     set_count(report, "completions", c->completions_out);
@@ -294,26 +434,46 @@ static void report(struct sampling *s)
     }
 }
 
+/* held: records are written when all segments have been read, as one. */
+static int open_ends(struct sampling *s, bool held, struct l2_err *err)
+{
+    if (!opts.curve && !opts.explain)
+        return l2_pipe_open(&s->pipe, s->cli, held, NULL, err);
+    if (opts.curve) {
+        int rc = l2_curve_new(&s->curve, err);
+        if (rc < 0)
+            return rc;
+    }
+    return l2_pipe_open_input(&s->pipe, s->cli, err);
+}
+
 static int run(struct l2_cli *cli)
 {
     struct sampling s = {.cli = cli};
     struct l2_err err;
     bool pool = opts.pool || cli->operands.n > 1;
-    int status = settle_options(&s);
+    bool held = pool || opts.whiten || opts.has_top_overall;
+    int rc, status = settle_options(&s);
     if (status != 0)
         goto out;
-    if (l2_pipe_open(&s.pipe, cli, pool, NULL, &err) != L2_OK) {
+    s.select.by = s.by;
+    if (open_ends(&s, held, &err) != L2_OK) {
         status = l2_cli_error(cli, &err);
         goto out;
     }
-    if ((pool ? run_pooled(&s, &err) : run_single(&s, &err)) < 0)
+    rc = held ? run_held(&s, pool, &err) : run_single(&s, &err);
+    if (rc == L2_OK && (s.curve || opts.explain))
+        rc = rsample_show(&s, opts.explain, &err);
+    if (rc < 0)
         l2_pipe_fail(s.pipe, &err);
     l2_cli_progress_done(cli);
     l2_pipe_close(s.pipe);
     report(&s);
     status = cli->status;
 out:
-    free(s.names);
+    l2_curve_free(s.curve);
+    l2_expr_free(s.by);
+    l2_buf_release(&s.text);
     return status;
 }
 

@@ -63,7 +63,7 @@ cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
 cmd_l2_model_LDADD = $(l2_libs)
 
 bin_PROGRAMS += cmd/l2-rsample
-cmd_l2_rsample_SOURCES = %D%/l2-rsample.c
+cmd_l2_rsample_SOURCES = %D%/l2-rsample.c %D%/rsample.h %D%/rsample_show.c
 cmd_l2_rsample_LDADD = $(l2_libs)
 
 bin_PROGRAMS += cmd/l2-score

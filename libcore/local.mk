@@ -174,7 +174,13 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/stop.h \
 	%D%/sample/worker.h
 libcore_libl2_a_SOURCES += \
+	%D%/rlhf/curve.c \
+	%D%/rlhf/curve.h \
+	%D%/rlhf/expr.c \
+	%D%/rlhf/expr.h \
 	%D%/rlhf/gather.c \
 	%D%/rlhf/gather.h \
+	%D%/rlhf/overall.c \
+	%D%/rlhf/overall.h \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h

@@ -46,6 +46,10 @@ tests_unit_test_codec_SOURCES = \
 	%D%/unit/test_codec.c
 tests_unit_test_codec_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_curve
+tests_unit_test_curve_SOURCES = %D%/unit/test_curve.c
+tests_unit_test_curve_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_encode
 tests_unit_test_encode_SOURCES = %D%/unit/test_encode.c %D%/unit/scratch.c %D%/unit/scratch.h \
 	%D%/unit/spm_writer.c %D%/unit/spm_writer.h
@@ -54,6 +58,10 @@ tests_unit_test_encode_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_engine
 tests_unit_test_engine_SOURCES = %D%/unit/test_engine.c
 tests_unit_test_engine_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_expr
+tests_unit_test_expr_SOURCES = %D%/unit/test_expr.c
+tests_unit_test_expr_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_generate
 tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h \

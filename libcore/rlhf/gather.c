@@ -21,6 +21,7 @@ struct entry {
 };
 
 struct l2_gather {
+    bool pool;
     struct entry *v; /* in order of arrival */
     size_t n, cap;
     size_t *table; /* places of first records in v, or NONE; open addressing */
@@ -29,10 +30,13 @@ struct l2_gather {
     size_t at; /* of l2_gather_next */
 };
 
-int l2_gather_new(struct l2_gather **out, struct l2_err *err)
+int l2_gather_new(struct l2_gather **out, bool pool, struct l2_err *err)
 {
     *out = calloc(1, sizeof **out);
-    return *out ? L2_OK : l2_err_memory(err, sizeof **out);
+    if (!*out)
+        return l2_err_memory(err, sizeof **out);
+    (*out)->pool = pool;
+    return L2_OK;
 }
 
 static void free_record(struct l2_record *rec)
@@ -123,31 +127,39 @@ static int grow_list(struct l2_gather *g, struct l2_err *err)
     return L2_OK;
 }
 
+/* Finds the record at place, the last one, its list. */
+static int list_up(struct l2_gather *g, size_t place, struct l2_err *err)
+{
+    struct entry *e = &g->v[place], *first;
+    size_t *slot;
+    int rc;
+    if (g->n_first * 2 >= g->table_size && (rc = grow_table(g, err)) < 0)
+        return rc;
+    e->hash = hash_of(e->rec);
+    slot = find_slot(g, e->hash, e->rec);
+    if (*slot == NONE) {
+        *slot = place;
+        e->is_first = true;
+        g->n_first++;
+        return L2_OK;
+    }
+    first = &g->v[*slot];
+    g->v[first->last].next = place;
+    first->last = place;
+    return L2_OK;
+}
+
 int l2_gather_add(struct l2_gather *g, struct l2_record *rec, struct l2_err *err)
 {
-    uint64_t hash = hash_of(rec);
-    size_t *slot, place = g->n;
-    int rc = L2_OK;
-    if (g->n == g->cap)
-        rc = grow_list(g, err);
-    if (rc == L2_OK && g->n_first * 2 >= g->table_size)
-        rc = grow_table(g, err);
-    if (rc < 0) {
+    size_t place = g->n;
+    int rc;
+    if (g->n == g->cap && (rc = grow_list(g, err)) < 0) {
         free_record(rec);
         return rc;
     }
-    slot = find_slot(g, hash, rec);
-    g->v[place] = (struct entry){rec, hash, NONE, place, *slot == NONE};
+    g->v[place] = (struct entry){rec, 0, NONE, place, !g->pool};
     g->n++;
-    if (*slot == NONE) {
-        *slot = place;
-        g->n_first++;
-    } else {
-        struct entry *first = &g->v[*slot];
-        g->v[first->last].next = place;
-        first->last = place;
-    }
-    return L2_OK;
+    return g->pool ? list_up(g, place, err) : L2_OK;
 }
 
 /* The completions of all records of the list, in the first one's arena; what they point at stays
@@ -177,6 +189,7 @@ static int join(struct l2_gather *g, struct entry *first, struct l2_err *err)
     }
     r->completions = all;
     r->n_completions = n;
+    first->next = NONE;
     return L2_OK;
 }
 
@@ -192,4 +205,9 @@ int l2_gather_next(struct l2_gather *g, struct l2_record **rec, struct l2_err *e
         return rc;
     *rec = g->v[g->at++].rec;
     return L2_OK;
+}
+
+void l2_gather_rewind(struct l2_gather *g)
+{
+    g->at = 0;
 }

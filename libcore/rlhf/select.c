@@ -1,44 +1,35 @@
-/* Choosing among a record's completions: collect those that have the score, order them, drop
- * duplicates, keep the head. */
+/* Choosing among a record's completions: value them, order them, drop duplicates, choose. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
 #include "rlhf/select.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stream/fields.h"
+#include "util/philox.h"
+
+/* Draws of sampled tokens are for the completions' numbers; this one is no completion's. */
+#define DRAWS_OF_RANDOM UINT64_MAX
 
 struct candidate {
-    double score;
+    double value;
     uint64_t k;
     size_t index; /* in the record */
 };
 
-double l2_combined_reward(double safety, double helpfulness, bool tagged)
-{
-    return tagged || safety < L2_SAFETY_THRESHOLD ? safety : helpfulness;
-}
-
-/* The score to choose by, or false where c lacks what is needed for it. */
-static bool score_of(const struct l2_completion *c, const struct l2_select_opts *o, bool tagged,
-                     double *score)
-{
-    const double *safe, *helpful;
-    if (o->by) {
-        safe = l2_completion_score(c, o->by);
-        if (safe)
-            *score = *safe;
-        return safe != NULL;
-    }
-    safe = l2_completion_score(c, o->safe);
-    helpful = l2_completion_score(c, o->helpful);
-    if (!safe || (!helpful && !tagged && !(*safe < L2_SAFETY_THRESHOLD)))
-        return false;
-    *score = l2_combined_reward(*safe, helpful ? *helpful : 0, tagged);
-    return true;
-}
+/* Judging one record. */
+struct judging {
+    struct l2_record *r;
+    const struct l2_select_opts *o;
+    struct l2_verdict *verdicts; /* (n_completions) */
+    struct candidate *list;      /* in the order of choice */
+    size_t n;
+    struct l2_philox_key key;
+    uint64_t draws;
+};
 
 static int find_tag(const struct l2_record *r, const char *field, bool *tagged, struct l2_err *err)
 {
@@ -69,13 +60,13 @@ static int by_k(const struct candidate *a, const struct candidate *b)
 static int best_first(const void *pa, const void *pb)
 {
     const struct candidate *a = pa, *b = pb;
-    return a->score != b->score ? (a->score > b->score ? -1 : 1) : by_k(a, b);
+    return a->value != b->value ? (a->value > b->value ? -1 : 1) : by_k(a, b);
 }
 
 static int worst_first(const void *pa, const void *pb)
 {
     const struct candidate *a = pa, *b = pb;
-    return a->score != b->score ? (a->score < b->score ? -1 : 1) : by_k(a, b);
+    return a->value != b->value ? (a->value < b->value ? -1 : 1) : by_k(a, b);
 }
 
 /* The text counts too: a completion that was cut inside a token has the same tokens as one that was
@@ -99,134 +90,249 @@ static uint32_t hash_tokens(const struct l2_u32s *t)
 }
 
 /* Drops candidates that equal an earlier one, by an open hash table of places in list + 1. */
-static int drop_duplicates(struct l2_record *r, struct candidate *list, size_t *n,
-                           struct l2_err *err)
+static int drop_duplicates(struct judging *j, struct l2_err *err)
 {
     size_t size = 4, kept = 0;
     size_t *table;
-    while (size < *n * 2)
+    while (size < j->n * 2)
         size *= 2;
-    table = l2_arena_alloc(&r->arena, size, sizeof *table, err);
+    table = l2_arena_alloc(&j->r->arena, size, sizeof *table, err);
     if (!table)
         return L2_MEMORY;
     memset(table, 0, size * sizeof *table);
-    for (size_t i = 0; i < *n; i++) {
-        const struct l2_completion *c = &r->completions[list[i].index];
+    for (size_t i = 0; i < j->n; i++) {
+        const struct l2_completion *all = j->r->completions, *c = &all[j->list[i].index];
         size_t at = hash_tokens(&c->tokens) & (size - 1);
-        while (table[at] && !same_completion(c, &r->completions[list[table[at] - 1].index]))
+        while (table[at] && !same_completion(c, &all[j->list[table[at] - 1].index]))
             at = (at + 1) & (size - 1);
-        if (table[at])
+        if (table[at]) {
+            struct l2_verdict *v = &j->verdicts[j->list[i].index];
+            v->fate = L2_FATE_DUPLICATE;
+            v->same_as = j->list[table[at] - 1].index;
             continue;
-        list[kept++] = list[i];
+        }
+        j->list[kept++] = j->list[i];
         table[at] = kept;
     }
-    *n = kept;
+    j->n = kept;
     return L2_OK;
 }
 
-/* Makes the chosen the record's completions. */
-static int keep(struct l2_record *r, const struct l2_select_opts *o, const struct candidate *list,
-                size_t n, struct l2_err *err)
+/* Fills list with what can be chosen from, and the verdicts of the others. */
+static int collect(struct judging *j, struct l2_err *err)
+{
+    const struct l2_select_opts *o = j->o;
+    bool tagged;
+    int rc = find_tag(j->r, o->safety_tag, &tagged, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < j->r->n_completions; i++) {
+        const struct l2_completion *c = &j->r->completions[i];
+        struct l2_verdict *v = &j->verdicts[i];
+        *v = (struct l2_verdict){.fate = L2_FATE_UNSCORED};
+        if (!l2_expr_value(o->by, c, tagged, &v->value, &v->missing))
+            continue;
+        v->value = (v->value - o->shift) * o->scale;
+        if (!isfinite(v->value)) {
+            char id[64];
+            l2_id_format(&j->r->id, id, sizeof id);
+            return l2_err_set(err, L2_CORRUPT,
+                              "record %s: completion %zu: want a finite value to choose by, got %s",
+                              id, i,
+                              isnan(v->value) ? "not a number"
+                              : v->value > 0  ? "infinity"
+                                              : "minus infinity");
+        }
+        v->fate = L2_FATE_OUTRANKED;
+        if (o->has_min_score && v->value < o->min_score && !o->random)
+            v->fate = L2_FATE_BELOW;
+        else
+            j->list[j->n++] = (struct candidate){v->value, c->gen.has_k ? c->gen.k : i, i};
+    }
+    return L2_OK;
+}
+
+static void choose_one(struct judging *j, size_t rank, size_t place)
+{
+    struct l2_verdict *v = &j->verdicts[j->list[rank].index];
+    v->fate = L2_FATE_CHOSEN;
+    v->place = place;
+}
+
+/* An even draw from 0 to n - 1. */
+static size_t draw(struct judging *j, size_t n)
+{
+    return (size_t)(l2_philox_uniform(j->key, DRAWS_OF_RANDOM, j->draws++) * (double)n);
+}
+
+/* The best and the worst, or two at random that differ. */
+static enum l2_select_result choose_pair(struct judging *j)
+{
+    size_t best = 0, worst = j->n - 1, pick;
+    if (j->n < 2)
+        return L2_SELECT_SINGLE;
+    if (j->list[0].value == j->list[worst].value)
+        return L2_SELECT_TIED;
+    while (j->list[worst - 1].value == j->list[worst].value)
+        worst--; /* of the worst, the one with the lowest k */
+    if (j->o->random) {
+        size_t first, end; /* of the ranks with the same value as best's */
+        best = draw(j, j->n);
+        for (first = best; first > 0 && j->list[first - 1].value == j->list[best].value; first--)
+            continue;
+        for (end = best; end < j->n && j->list[end].value == j->list[best].value; end++)
+            continue;
+        pick = draw(j, j->n - (end - first));
+        worst = pick < first ? pick : pick + (end - first);
+        if (worst < best) {
+            pick = best;
+            best = worst;
+            worst = pick;
+        }
+    }
+    choose_one(j, best, 0);
+    choose_one(j, worst, 1);
+    return L2_SELECTED;
+}
+
+/* The first n candidates; or as many, drawn one after the other from those that are left. */
+static int choose_some(struct judging *j, size_t n, struct l2_err *err)
+{
+    size_t *left;
+    if (!j->o->random) {
+        for (size_t i = 0; i < n; i++)
+            choose_one(j, i, i);
+        return L2_OK;
+    }
+    left = l2_arena_alloc(&j->r->arena, j->n, sizeof *left, err);
+    if (!left)
+        return L2_MEMORY;
+    for (size_t i = 0; i < j->n; i++)
+        left[i] = i;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i + draw(j, j->n - i), rank = left[at];
+        left[at] = left[i];
+        choose_one(j, rank, i);
+    }
+    return L2_OK;
+}
+
+/* How many of the candidates reach the minimum: all, but for random. */
+static size_t count_eligible(const struct judging *j)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->n; i++)
+        n += !j->o->has_min_score || j->list[i].value >= j->o->min_score;
+    return n;
+}
+
+static int choose(struct judging *j, enum l2_select_result *result, struct l2_err *err)
+{
+    size_t n = count_eligible(j);
+    for (size_t i = 0; i < j->n; i++)
+        j->verdicts[j->list[i].index].rank = i + 1;
+    if (n == 0) {
+        *result = L2_SELECT_BELOW;
+        return L2_OK;
+    }
+    if (j->o->kind == L2_SELECT_PAIRS) {
+        *result = choose_pair(j);
+        return L2_OK;
+    }
+    *result = j->o->n > 0 ? L2_SELECTED : L2_SELECT_OUTRANKED;
+    return choose_some(j, j->o->n < n ? j->o->n : n, err);
+}
+
+int l2_judge(struct l2_record *r, const struct l2_select_opts *opts, struct l2_verdict **verdicts,
+             enum l2_select_result *result, struct l2_err *err)
+{
+    struct judging j = {.r = r, .o = opts};
+    uint8_t id[32];
+    bool valued = false;
+    int rc;
+    *result = L2_SELECT_UNSCORED;
+    j.verdicts = l2_arena_alloc(&r->arena, r->n_completions, sizeof *j.verdicts, err);
+    j.list = l2_arena_alloc(&r->arena, r->n_completions, sizeof *j.list, err);
+    if (!j.verdicts || !j.list)
+        return L2_MEMORY;
+    *verdicts = j.verdicts;
+    if ((rc = collect(&j, err)) < 0)
+        return rc;
+    for (size_t i = 0; i < r->n_completions; i++)
+        valued = valued || j.verdicts[i].fate != L2_FATE_UNSCORED;
+    if (!valued)
+        return L2_OK;
+    qsort(j.list, j.n, sizeof *j.list, opts->kind == L2_SELECT_WORST ? worst_first : best_first);
+    if ((rc = drop_duplicates(&j, err)) < 0)
+        return rc;
+    if (opts->random) {
+        l2_id_hash(&r->id, id);
+        j.key = l2_philox_key_for(opts->seed, id);
+    }
+    return choose(&j, result, err);
+}
+
+/* Makes the n chosen the record's completions. */
+static int keep(struct l2_record *r, const struct l2_select_opts *o,
+                const struct l2_verdict *verdicts, size_t n, struct l2_err *err)
 {
     struct l2_completion *chosen = l2_arena_alloc(&r->arena, n, sizeof *chosen, err);
+    double value[2] = {0, 0}; /* of the first two that are kept */
+    size_t index[2] = {0, 0}; /* where they were */
     if (!chosen)
         return L2_MEMORY;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < r->n_completions; i++) {
+        const struct l2_verdict *v = &verdicts[i];
         int rc;
-        chosen[i] = r->completions[list[i].index];
-        if (o->as && (rc = l2_record_set_score(r, &chosen[i], o->as, list[i].score, err)) < 0)
+        if (v->fate != L2_FATE_CHOSEN)
+            continue;
+        chosen[v->place] = r->completions[i];
+        if (o->as && (rc = l2_record_set_score(r, &chosen[v->place], o->as, v->value, err)) < 0)
             return rc;
+        if (v->place < 2) {
+            value[v->place] = v->value;
+            index[v->place] = i;
+        }
     }
     r->completions = chosen;
     r->n_completions = n;
     if (o->kind == L2_SELECT_PAIRS && o->keep_margin) {
         r->has_margin = true;
-        r->margin = (float)(list[0].score - list[1].score);
-    } else if (n < 2 || list[0].index != 0 || list[1].index != 1) {
+        r->margin = (float)(value[0] - value[1]);
+    } else if (n < 2 || index[0] != 0 || index[1] != 1) {
         r->has_margin = false;
         r->margin = 0;
     }
     return L2_OK;
 }
 
-static size_t collect(const struct l2_record *r, const struct l2_select_opts *o, bool tagged,
-                      struct candidate *list, struct l2_select_counts *counts)
+static void count(const struct l2_verdict *v, bool selected, struct l2_select_counts *counts,
+                  size_t *chosen)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < r->n_completions; i++) {
-        const struct l2_completion *c = &r->completions[i];
-        double score = 0;
-        if (!score_of(c, o, tagged, &score)) {
-            counts->unscored++;
-            continue;
-        }
-        counts->sum_before += score;
-        if (o->has_min_score && score < o->min_score) {
-            counts->below++;
-            continue;
-        }
-        list[n++] = (struct candidate){score, c->gen.has_k ? c->gen.k : i, i};
+    if (v->fate == L2_FATE_UNSCORED)
+        counts->unscored++;
+    else
+        counts->sum_before += v->value;
+    counts->below += v->fate == L2_FATE_BELOW;
+    counts->duplicates += v->fate == L2_FATE_DUPLICATE;
+    if (v->fate == L2_FATE_CHOSEN && selected) {
+        counts->sum_after += v->value;
+        ++*chosen;
     }
-    return n;
-}
-
-/* Orders the candidates and reduces them to the chosen. */
-static int choose(struct l2_record *r, const struct l2_select_opts *o, struct candidate *list,
-                  size_t *n, struct l2_select_counts *counts, enum l2_select_result *result,
-                  struct l2_err *err)
-{
-    size_t all = *n;
-    int rc;
-    qsort(list, *n, sizeof *list, o->kind == L2_SELECT_WORST ? worst_first : best_first);
-    if ((rc = drop_duplicates(r, list, n, err)) < 0)
-        return rc;
-    counts->duplicates += all - *n;
-    *result = L2_SELECTED;
-    if (o->kind == L2_SELECT_PAIRS) {
-        size_t worst = *n - 1;
-        if (*n < 2) {
-            *result = L2_SELECT_SINGLE;
-        } else if (list[0].score == list[worst].score) {
-            *result = L2_SELECT_TIED;
-        } else {
-            while (list[worst - 1].score == list[worst].score)
-                worst--; /* of the worst, the one with the lowest k */
-            list[1] = list[worst];
-            *n = 2;
-        }
-    } else if (*n > o->n) {
-        *n = o->n;
-    }
-    return L2_OK;
 }
 
 int l2_select(struct l2_record *r, const struct l2_select_opts *opts,
               struct l2_select_counts *counts, enum l2_select_result *result, struct l2_err *err)
 {
-    struct candidate *list;
-    uint64_t below = counts->below;
-    size_t n;
-    bool tagged;
-    int rc;
-    *result = L2_SELECT_UNSCORED;
-    if ((rc = find_tag(r, opts->safety_tag, &tagged, err)) < 0)
+    struct l2_verdict *verdicts;
+    size_t n = 0;
+    int rc = l2_judge(r, opts, &verdicts, result, err);
+    if (rc < 0)
         return rc;
-    list = l2_arena_alloc(&r->arena, r->n_completions, sizeof *list, err);
-    if (!list)
-        return L2_MEMORY;
+    for (size_t i = 0; i < r->n_completions; i++)
+        count(&verdicts[i], *result == L2_SELECTED, counts, &n);
     counts->completions_in += r->n_completions;
-    n = collect(r, opts, tagged, list, counts);
-    if (n > 0) {
-        if ((rc = choose(r, opts, list, &n, counts, result, err)) < 0)
-            return rc;
-    } else if (counts->below > below) {
-        *result = L2_SELECT_BELOW;
-    }
-    counts->results[*result]++;
-    if (*result != L2_SELECTED)
-        return L2_OK;
     counts->completions_out += n;
-    for (size_t i = 0; i < n; i++)
-        counts->sum_after += list[i].score;
-    return keep(r, opts, list, n, err);
+    counts->results[*result]++;
+    return *result == L2_SELECTED ? keep(r, opts, verdicts, n, err) : L2_OK;
 }

@@ -78,6 +78,86 @@ l2-rsample -q --by r --pool both.l2s | text >pooled
 l2-rsample -q --by r all.l2s more.l2s | text >several
 same 'unless --pool is given' several pooled
 
+# Expressions.
+is 'longer answers pay' ' a dog| him| is up|' "$(chosen --by 'r + 0.01 * length' | answers)"
+is 'names in quotes' ' a hat| it| is up|' "$(chosen --by '"r" + 0' | answers)"
+is 'the combined reward as a function' ' a dog| him| is up|' \
+    "$(chosen --by 'llama2(safe, help)' --safety-tag risky | answers)"
+is 'tagged by itself' ' a cat| it| is up|' \
+    "$(chosen --by 'tagged ? -r : r' --safety-tag risky | answers)"
+fails 2 "byte 4: want a number, the name of a score or a parenthesis, got '\* 2'" \
+    'no expression' l2-rsample --by 'r + * 2' all.l2s
+fails 1 'record c: completion 0: want a finite value to choose by, got not a number' \
+    'no number' l2-rsample --by 'help / safe' all.l2s
+
+# All records together.
+is 'the three best of all' ' a hat| a dog| it|' "$(chosen --by r --top-overall 3 | answers)"
+is 'records with none of them' '"outranked":1' "$(grep -o '"outranked":[0-9]*' summary)"
+is 'with --min-score at most those' ' a hat| a dog|' \
+    "$(chosen --by r --top-overall 3 --min-score 1 | answers)"
+is 'more than there are' 6 "$(chosen --by r --top-overall 99 | answers | tr -cd '|' | wc -c)"
+
+# The baseline is as large, another seed draws others, and the same seed the same.
+for how in '--best 1' '--best 2' '--top-overall 4' '--min-score 0 --best 2' '--pairs'; do
+    chosen --by r $how >/dev/null
+    n=$(count completions)
+    chosen --by r $how --random -s 1 >one
+    is "$how --random: as many" "$n" "$(count completions)"
+    chosen --by r $how --random -s 1 >again
+    same "$how --random: the same again" one again
+done
+seq 100 | sed 's/.*/{"id":&,"prompt":"Tom","completions":[{"text":" a","scores":{"r":1}},{"text":" b","scores":{"r":2}}]}/' >two.jsonl
+tokenize -o two.l2s two.jsonl
+l2-rsample -q --by r --random two.l2s | text >s0
+l2-rsample -q --by r --random -s 1 two.l2s | text >s1
+ok 'another seed, another choice' sh -c '! cmp -s s0 s1'
+n=$(grep -c '" b"' s0)
+ok 'neither the best nor the worst' test "$n" -gt 25 -a "$n" -lt 75
+
+# Whitened: -4/7 and 2.868 are mean and deviation of the seven.
+is 'whitened' 0.722184455 \
+    "$(chosen --by r --whiten --as w | grep -o '"w":[-0-9.]*' | head -n 1 | cut -c 5-15)"
+is 'what was taken off is told' '"whitened":{"mean":-0.571428571,"sd":2.86828186}' \
+    "$(grep -o '"whitened":{[^}]*}' summary)"
+head -n 1 two.jsonl | sed 's/2}}]/1}}]/' >equal.jsonl
+tokenize -o equal.l2s equal.jsonl
+fails 1 'wants values that differ, got 1 for all completions' 'nothing to whiten' \
+    l2-rsample --by r --whiten equal.l2s
+
+# The curve: record a has -2 and three of 1.5, b two of 0.25, c -7.
+cat >want <<'E'
+{"n":1,"records":3,"max":-2.04166667,"max_se":2.48152899,"median":-2.04166667,"mean":-2.04166667}
+{"n":2,"records":2,"max":0.875,"max_se":0.625,"median":0.4375,"mean":0.4375}
+{"n":3,"records":1,"max":1.5,"max_se":0.0,"median":1.5,"mean":0.625}
+{"n":4,"records":1,"max":1.5,"max_se":0.0,"median":1.5,"mean":0.625}
+E
+ok 'a curve' l2-rsample -q --by r --curve -o got --force all.l2s
+same 'is what the subsets give' want got
+sed 's/"gen":{"k":\([01]\)/"gen":{"temperature":0.5,"k":\1/g' all.jsonl >warm.jsonl
+tokenize -o warm.l2s warm.jsonl
+is 'temperatures apart' '2 0.5 -0.25' "$(l2-rsample -q --by r --curve warm.l2s |
+    sed -n 's/.*"n":2.*"median":\([-0-9.]*\).*"temperature":\(.*\)}/2 \2 \1/p')"
+fails 2 'takes all completions' 'a curve of the best' l2-rsample --curve --best 2 all.l2s
+
+# Why.
+cat >want <<'E'
+record a, by 'r': chosen from
+place  rank       value  tokens  why
+    0     2         1.5       5  not chosen; r 1.5, safe 3, help -1
+    1     3          -2       4  chosen, number 2; r -2, safe -2, help 9
+    2     1         1.5       4  chosen, number 1; r 1.5, safe 1, help 2
+    3     -         1.5       5  same as 0; r 1.5, safe 3, help -1
+E
+l2-rsample -q --by r --pairs --explain a all.l2s >got
+same 'why these two' want got
+l2-rsample -q --by help --min-score 5 --explain b all.l2s >got
+is 'why the record is left out' 1 "$(grep -c 'left out: all are below --min-score' got)"
+is 'and each of its completions' 2 "$(grep -c ' below --min-score; r' got)"
+is 'a lacking score' 1 "$(l2-rsample -q --by nope --explain c all.l2s | grep -c 'lacks nope; r -7')"
+is 'why others are better' 1 \
+    "$(l2-rsample -q --by r --top-overall 2 --explain c all.l2s | grep -c 'other records')"
+fails 1 'no record has the id zz' 'an id that is not there' l2-rsample --by r --explain zz all.l2s
+
 fails 1 'record a: no completion has the score x, the first one has r \(3 records in all' \
     'no completion has the score' l2-rsample --by x all.l2s
 echo '{"id":5,"prompt":"Tom"}' >none.jsonl
@@ -90,7 +170,7 @@ fails 1 'record a: meta field risky: want true or false, got text' 'a tag that i
 fails 2 'exclude each other' 'two things at once' l2-rsample --best 1 --pairs all.l2s
 fails 2 'want llama2:SAFE,HELPFUL' 'a combined reward of one score' \
     l2-rsample --by llama2:safe all.l2s
-fails 2 'wants --by llama2' 'a tag without the combined reward' l2-rsample --safety-tag x all.l2s
+fails 2 'wants --random' 'a seed of nothing' l2-rsample --by r -s 1 all.l2s
 fails 2 'wants --pairs' 'a margin without pairs' l2-rsample --margin all.l2s
 fails 2 'best' 'nothing to keep' l2-rsample --best 0 all.l2s
 

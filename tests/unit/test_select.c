@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "rlhf/gather.h"
+#include "rlhf/overall.h"
 #include "rlhf/select.h"
 
 static struct l2_err err;
@@ -47,6 +48,23 @@ static struct l2_record *new_record(int64_t id, uint32_t prompt)
     r->id.number = id;
     fill_u32s(r, &r->prompt, &prompt, 1);
     return r;
+}
+
+/* What to choose by; freed at the end of the program's tests. */
+static struct l2_expr *by(const char *text)
+{
+    static struct l2_expr *parsed[8];
+    static char texts[8][32];
+    for (size_t i = 0; i < 8; i++) {
+        if (!parsed[i]) {
+            assert_int_equal(l2_expr_parse(&parsed[i], text, &err), L2_OK);
+            strcpy(texts[i], text);
+        }
+        if (strcmp(texts[i], text) == 0)
+            return parsed[i];
+    }
+    fail();
+    return NULL;
 }
 
 static void free_record(struct l2_record *r)
@@ -91,7 +109,7 @@ static void test_best_and_worst(void **state)
             struct l2_record *r = five();
             struct l2_select_counts counts = {0};
             struct l2_select_opts o = {
-                .kind = w ? L2_SELECT_WORST : L2_SELECT_BEST, .n = n, .by = "r"};
+                .kind = w ? L2_SELECT_WORST : L2_SELECT_BEST, .n = n, .by = by("r"), .scale = 1};
             r->has_margin = true;
             assert_int_equal(run(r, &o, &counts), L2_SELECTED);
             expect_tokens(r, w ? worst : best, n < 5 ? n : 5);
@@ -108,7 +126,7 @@ static void test_best_and_worst(void **state)
 
 static void test_margin_stays_with_its_pair(void **state)
 {
-    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 2, .by = "r"};
+    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 2, .by = by("r"), .scale = 1};
     struct l2_select_counts counts = {0};
     struct l2_record *r = new_record(1, 7);
     (void)state;
@@ -128,7 +146,7 @@ static void test_margin_stays_with_its_pair(void **state)
 static void test_pairs(void **state)
 {
     static const uint32_t want[] = {11, 10};
-    struct l2_select_opts o = {.kind = L2_SELECT_PAIRS, .by = "r"};
+    struct l2_select_opts o = {.kind = L2_SELECT_PAIRS, .by = by("r"), .scale = 1};
     struct l2_select_counts counts = {0};
     struct l2_record *r = five();
     (void)state;
@@ -161,7 +179,7 @@ static void test_pairs(void **state)
 static void test_duplicates(void **state)
 {
     static const uint32_t want[] = {5, 6};
-    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 9, .by = "r"};
+    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 9, .by = by("r"), .scale = 1};
     struct l2_select_counts counts = {0};
     struct l2_record *r = new_record(1, 7);
     struct l2_completion *c;
@@ -184,7 +202,7 @@ static void test_duplicates(void **state)
 static void test_unscored_and_minimum(void **state)
 {
     static const uint32_t want[] = {3};
-    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 2, .by = "r"};
+    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 2, .by = by("r"), .scale = 1};
     struct l2_select_counts counts = {0};
     struct l2_record *r = new_record(1, 7);
     (void)state;
@@ -245,8 +263,8 @@ static void test_combined_selection(void **state)
     static const uint32_t untagged[] = {2, 3, 1}, tagged[] = {3, 2, 1};
     struct l2_select_opts o = {.kind = L2_SELECT_BEST,
                                .n = 9,
-                               .safe = "safe",
-                               .helpful = "help",
+                               .by = by("llama2(safe, help)"),
+                               .scale = 1,
                                .safety_tag = "risky",
                                .as = "combined"};
     struct l2_select_counts counts = {0};
@@ -281,7 +299,7 @@ static void test_combined_selection(void **state)
 
 static void test_many(void **state)
 {
-    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 1000, .by = "r"};
+    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = 1000, .by = by("r"), .scale = 1};
     struct l2_select_counts counts = {0};
     struct l2_record *r = new_record(1, 7);
     (void)state;
@@ -297,13 +315,106 @@ static void test_many(void **state)
     free_record(r);
 }
 
+static void test_random(void **state)
+{
+    struct l2_select_opts o = {
+        .kind = L2_SELECT_BEST, .n = 2, .by = by("r"), .scale = 1, .random = true};
+    struct l2_select_counts counts = {0};
+    unsigned seen[5][5] = {{0}};
+    (void)state;
+    for (o.seed = 0; o.seed < 2000; o.seed++) {
+        struct l2_record *r = five();
+        uint32_t a, b;
+        o.has_min_score = o.seed % 2 == 1; /* three reach it, of which two are chosen as before */
+        o.min_score = 0;
+        assert_int_equal(run(r, &o, &counts), L2_SELECTED);
+        assert_int_equal(r->n_completions, 2);
+        a = r->completions[0].tokens.v[0] - 10;
+        b = r->completions[1].tokens.v[0] - 10;
+        assert_int_not_equal(a, b);
+        seen[a][b]++;
+        free_record(r);
+    }
+    for (size_t a = 0; a < 5; a++) /* 100 each are expected, with a deviation of 9.7 */
+        for (size_t b = 0; b < 5; b++)
+            if (a != b)
+                assert_in_range(seen[a][b], 55, 145);
+    assert_int_equal(counts.below, 0);
+    o.kind = L2_SELECT_PAIRS;
+    for (o.seed = 0; o.seed < 200; o.seed++) {
+        struct l2_record *r = five();
+        o.has_min_score = false;
+        assert_int_equal(run(r, &o, &counts), L2_SELECTED);
+        assert_true(*l2_completion_score(&r->completions[0], "r") >
+                    *l2_completion_score(&r->completions[1], "r"));
+        free_record(r);
+    }
+}
+
+static void test_overall(void **state)
+{
+    struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = SIZE_MAX, .by = by("r"), .scale = 1};
+    enum l2_select_result result;
+    size_t total[3] = {0, 0, 0};
+    (void)state;
+    for (o.seed = 0; o.seed < 300; o.seed++) {
+        struct l2_overall *all;
+        o.random = o.seed > 0;
+        assert_int_equal(l2_overall_new(&all, &err), L2_OK);
+        for (int64_t i = 0; i < 3; i++) { /* -1 -1 0.5 2 2; nothing; the same again */
+            struct l2_record *r = i == 1 ? new_record(1, 7) : five();
+            struct l2_verdict *verdicts;
+            assert_int_equal(l2_judge(r, &o, &verdicts, &result, &err), L2_OK);
+            assert_int_equal(l2_overall_add(all, &o, verdicts, r->n_completions, &err), L2_OK);
+            free_record(r);
+        }
+        l2_overall_pick(all, &o, 5);
+        assert_int_equal(l2_overall_count(all, 1), 0);
+        if (!o.random) { /* 2 2 2 2, and of the two 0.5 the first one's */
+            assert_int_equal(l2_overall_count(all, 0), 3);
+            assert_int_equal(l2_overall_count(all, 2), 2);
+        } else {
+            for (size_t i = 0; i < 3; i++)
+                total[i] += l2_overall_count(all, i);
+        }
+        l2_overall_free(all);
+    }
+    assert_int_equal(total[0] + total[2], 299 * 5);
+    assert_in_range(total[0], 675, 820); /* 747.5 are expected, with a deviation of 14 */
+}
+
+static void test_judge_scale(void **state)
+{
+    struct l2_select_opts o = {
+        .kind = L2_SELECT_BEST, .n = 1, .by = by("r"), .shift = 0.5, .scale = 2, .as = "white"};
+    struct l2_select_counts counts = {0};
+    struct l2_record *r = five();
+    enum l2_select_result result;
+    (void)state;
+    assert_int_equal(run(r, &o, &counts), L2_SELECTED);
+    assert_true(*l2_completion_score(&r->completions[0], "white") == 3);
+    assert_true(*l2_completion_score(&r->completions[0], "r") == 2);
+    free_record(r);
+    r = five();
+    o.by = by("1 / (r - 2)");
+    assert_int_equal(l2_select(r, &o, &counts, &result, &err), L2_CORRUPT);
+    assert_non_null(strstr(err.text, "record 1: completion 0: want a finite value"));
+    free_record(r);
+    r = five();
+    o.by = by("r");
+    o.n = 0;
+    assert_int_equal(run(r, &o, &counts), L2_SELECT_OUTRANKED);
+    assert_int_equal(r->n_completions, 5);
+    free_record(r);
+}
+
 static void test_gather(void **state)
 {
     struct l2_gather *g;
     struct l2_record *r, *texts[2];
     size_t seen = 0;
     (void)state;
-    assert_int_equal(l2_gather_new(&g, &err), L2_OK);
+    assert_int_equal(l2_gather_new(&g, true, &err), L2_OK);
     for (uint32_t round = 0; round < 3; round++) {
         for (int64_t id = 0; id < 300; id++) {
             r = new_record(id, id == 5 ? 100 + round : 7); /* id 5: another prompt each time */
@@ -328,6 +439,19 @@ static void test_gather(void **state)
         seen++;
     }
     assert_int_equal(seen, 303);
+    l2_gather_rewind(g);
+    assert_int_equal(l2_gather_next(g, &r, &err), L2_OK);
+    assert_int_equal(r->n_completions, 3);
+    l2_gather_free(g);
+    assert_int_equal(l2_gather_new(&g, false, &err), L2_OK); /* without pooling */
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(l2_gather_add(g, new_record(1, i / 2), &err), L2_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(l2_gather_next(g, &r, &err), L2_OK);
+        assert_int_equal(r->prompt.v[0], i / 2);
+    }
+    assert_int_equal(l2_gather_next(g, &r, &err), L2_OK);
+    assert_null(r);
     l2_gather_free(g);
 }
 
@@ -342,6 +466,9 @@ int main(void)
         cmocka_unit_test(test_combined),
         cmocka_unit_test(test_combined_selection),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_overall),
+        cmocka_unit_test(test_judge_scale),
         cmocka_unit_test(test_gather),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
