@@ -86,9 +86,8 @@ static int begin_segment(struct recovery *rc, const struct l2_header *from, stru
     struct l2_header h;
     l2_header_init(&h);
     int r = l2_header_copy(&h, from, err);
-    if (r == L2_OK && !cli->no_history)
-        r = l2_header_add_history(&h, cli->program->name, PACKAGE_VERSION, cli->argv + 1,
-                                  cli->argc > 0 ? (size_t)cli->argc - 1 : 0, NULL, err);
+    if (r == L2_OK)
+        r = l2_pipe_add_history(cli, &h, NULL, err);
     if (r == L2_OK)
         r = l2_writer_header(rc->writer, &h, err);
     l2_header_release(&h);

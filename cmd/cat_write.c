@@ -179,9 +179,8 @@ static int put_header(struct split_sink *s, struct l2_err *err)
     const struct l2_cli *cli = s->cli;
     l2_header_init(&h);
     int r = l2_header_copy(&h, &s->header, err);
-    if (r == L2_OK && !cli->no_history)
-        r = l2_header_add_history(&h, cli->program->name, PACKAGE_VERSION, cli->argv + 1,
-                                  cli->argc > 0 ? (size_t)cli->argc - 1 : 0, NULL, err);
+    if (r == L2_OK)
+        r = l2_pipe_add_history(cli, &h, NULL, err);
     if (r == L2_OK)
         r = l2_writer_header(s->writer, &h, err);
     l2_header_release(&h);

@@ -172,6 +172,8 @@ static int run(struct l2_cli *cli)
         return l2_cli_usage(cli, "--npy and --ids go together");
     if (opts.npy && cli->output)
         return l2_cli_usage(cli, "--npy writes no records: it does not go with -o");
+    if (opts.npy && cli->resume)
+        return l2_cli_usage(cli, "--resume goes on with records: it does not go with --npy");
     int r = l2_load(&e.loaded, cli, &cli->model, (uint32_t)cli->model.batch, (uint32_t)opts.layer,
                     &err);
     if (r == L2_OK)
@@ -191,7 +193,7 @@ int main(int argc, char **argv)
         .usage = usage,
         .summary = "Add the pooled hidden states of a model to records, or write them as a matrix.",
         .options = options,
-        .rows = L2_ROWS_FILTER | L2_ROWS_THREADS | L2_ROWS_MODEL,
+        .rows = L2_ROWS_FILTER | L2_ROWS_RESUME | L2_ROWS_THREADS | L2_ROWS_MODEL,
         .backends = l2_model_backends,
         .run = run,
     };

@@ -279,7 +279,7 @@ int main(int argc, char **argv)
         .usage = usage,
         .summary = "Add completions to the prompts of records, drawn from a model.",
         .options = options,
-        .rows = L2_ROWS_FILTER | L2_ROWS_THREADS | L2_ROWS_MODEL,
+        .rows = L2_ROWS_FILTER | L2_ROWS_RESUME | L2_ROWS_THREADS | L2_ROWS_MODEL,
         .backends = l2_model_backends,
         .run = run,
     };

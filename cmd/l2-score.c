@@ -145,7 +145,7 @@ int main(int argc, char **argv)
         .summary =
             "Score the completions of records with a reward model, or by their log-probability.",
         .options = options,
-        .rows = L2_ROWS_FILTER | L2_ROWS_THREADS | L2_ROWS_MODEL,
+        .rows = L2_ROWS_FILTER | L2_ROWS_RESUME | L2_ROWS_THREADS | L2_ROWS_MODEL,
         .backends = l2_model_backends,
         .run = run,
     };

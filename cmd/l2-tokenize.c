@@ -26,6 +26,7 @@ static const struct l2_opt options[] = {
     L2_OPT_TITLE("Vocabulary and direction"),
     {.name = "vocab",
      .letter = 'z',
+     .no_effect = true,
      .kind = L2_OPT_STRING,
      .arg = "FILE",
      .help =
@@ -146,13 +147,31 @@ static int bad(struct encoding *e, int r, const char *name, int64_t line, struct
     return L2_OK;
 }
 
+/* Whether the record of this id is to be made; with json, its own id counts. */
+static bool is_wanted(struct encoding *e, const struct l2_id *id, const json_t *row)
+{
+    const json_t *own = json_object_get(row, "id");
+    l2_record_reset(&e->rec);
+    e->rec.id = *id;
+    if (json_is_string(own))
+        e->rec.id = (struct l2_id){.is_text = true,
+                                   .text = {json_string_value(own), json_string_length(own)}};
+    else if (json_is_integer(own))
+        e->rec.id = (struct l2_id){.number = json_integer_value(own)};
+    return l2_pipe_wants(e->pipe, &e->rec);
+}
+
+/* Makes the text a record and puts it out. */
 static int shape_text(struct encoding *e, const char *text, size_t n, const char *shape,
                       const struct l2_id *id, struct l2_err *err)
 {
     size_t at;
+    if (!is_wanted(e, id, NULL))
+        return L2_OK;
     if (!l2_utf8_valid(text, n, &at))
         return l2_err_set(err, L2_FORMAT, "not UTF-8 at byte %zu of %zu", at + 1, n);
-    return l2_shape_from_text(e->shaper, text, n, shape, id, &e->rec, err);
+    int r = l2_shape_from_text(e->shaper, text, n, shape, id, &e->rec, err);
+    return r == L2_OK ? l2_pipe_put(e->pipe, &e->rec, err) : r;
 }
 
 static int shape_json(struct encoding *e, const char *text, size_t n, const char *name,
@@ -162,7 +181,11 @@ static int shape_json(struct encoding *e, const char *text, size_t n, const char
     int r = l2_json_parse(text, n, name, line, &row, err);
     if (r != L2_OK)
         return r;
-    r = l2_shape_from_json(e->shaper, row, id, &e->rec, err);
+    if (is_wanted(e, id, row)) {
+        r = l2_shape_from_json(e->shaper, row, id, &e->rec, err);
+        if (r == L2_OK)
+            r = l2_pipe_put(e->pipe, &e->rec, err);
+    }
     json_decref(row);
     return r;
 }
@@ -198,8 +221,6 @@ static int encode_lines(struct encoding *e, struct l2_input *in, enum form form,
         if (r == L2_OK)
             r = form == FORM_JSONL ? shape_json(e, line, n, in->name, number, &id, err)
                                    : shape_text(e, line, n, "lines", &id, err);
-        if (r == L2_OK)
-            r = l2_pipe_put(e->pipe, &e->rec, err);
         if (r != L2_OK && (r = bad(e, r, in->name, number, err)) != L2_OK)
             return r;
         show_progress(e, in);
@@ -225,8 +246,6 @@ static int encode_file(struct encoding *e, struct l2_input *in, struct l2_err *e
     const char *text = (const char *)l2_input_bytes(in, &n);
     if (r == L2_OK)
         r = shape_text(e, text, n, "text", &id, err);
-    if (r == L2_OK)
-        r = l2_pipe_put(e->pipe, &e->rec, err);
     l2_input_consume(in, n);
     show_progress(e, in);
     return r == L2_OK ? r : bad(e, r, in->name, 0, err);
@@ -447,6 +466,8 @@ static int check_usage(struct l2_cli *cli)
     enum form form;
     if (opts.text + opts.lines + opts.jsonl > 1)
         return l2_cli_usage(cli, "want one of --text, --lines and --jsonl");
+    if (opts.decode && (cli->resume || cli->shard))
+        return l2_cli_usage(cli, "--resume and --shard are for making streams, not with --decode");
     if (opts.decode)
         return 0;
     if (!opts.vocab)
@@ -486,7 +507,7 @@ int main(int argc, char **argv)
         .usage = usage,
         .summary = "Turn text, lines or JSONL into records of token ids, and back.",
         .options = options,
-        .rows = L2_ROWS_FILTER | L2_ROWS_ID,
+        .rows = L2_ROWS_FILTER | L2_ROWS_RESUME | L2_ROWS_ID,
         .run = run,
     };
     return l2_cli_main(&program, argc, argv);

@@ -36,7 +36,9 @@ cmd_libcommon_a_SOURCES = \
 	%D%/common/run.c \
 	%D%/common/run.h \
 	%D%/common/tally.c \
-	%D%/common/tally.h
+	%D%/common/tally.h \
+	%D%/common/wanted.c \
+	%D%/common/wanted.h
 
 bin_PROGRAMS += cmd/l2-cat
 cmd_l2_cat_SOURCES = \

@@ -52,6 +52,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/stream/reader.c \
 	%D%/stream/record.c \
 	%D%/stream/record.h \
+	%D%/stream/resume.c \
+	%D%/stream/resume.h \
 	%D%/stream/stream.h \
 	%D%/stream/writer.c
 libcore_libl2_a_SOURCES += \
@@ -80,6 +82,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/data/shape_read.c \
 	%D%/data/shape_write.c
 libcore_libl2_a_SOURCES += \
+	%D%/model/fingerprint.c \
+	%D%/model/fingerprint.h \
 	%D%/model/gguf_read.c \
 	%D%/model/gguf_read.h \
 	%D%/model/hf_config.c \

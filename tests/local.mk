@@ -33,6 +33,7 @@ l2_scripts = \
 	%D%/cmd/model.sh \
 	%D%/cmd/pipeline.sh \
 	%D%/cmd/pipes.sh \
+	%D%/cmd/resume.sh \
 	%D%/cmd/rsample.sh \
 	%D%/cmd/score.sh \
 	%D%/cmd/tokenize-spm.sh \
@@ -108,6 +109,10 @@ tests_unit_test_ops_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
 tests_unit_test_opt_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_resume
+tests_unit_test_resume_SOURCES = %D%/unit/test_resume.c
+tests_unit_test_resume_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_sampler
 tests_unit_test_sampler_SOURCES = %D%/unit/test_sampler.c

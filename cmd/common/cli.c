@@ -117,7 +117,7 @@ static int print_version(const struct l2_cli *cli, struct l2_err *err)
 static int print_config(struct session *s, struct l2_err *err)
 {
     struct l2_buf out = {0};
-    int r = l2_config_print(&s->options, s->cli.program, s->cli.subcommand, &out, err);
+    int r = l2_config_print(&s->options, s->cli.program, s->cli.subcommand, false, &out, err);
     if (r == L2_OK)
         r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, err);
     l2_buf_release(&out);
@@ -222,6 +222,20 @@ static int configure(struct session *s)
     return 0;
 }
 
+/* The settings for the history. An option that is not UTF-8 cannot be said in YAML: then there are
+ * none. */
+static void note_settings(struct session *s)
+{
+    struct l2_buf out = {0};
+    struct l2_err ignored;
+    if (l2_config_print(&s->options, s->cli.program, s->cli.subcommand, true, &out, &ignored) ==
+            L2_OK &&
+        l2_buf_append_byte(&out, '\0', &ignored) == L2_OK)
+        s->cli.settings = (char *)out.data;
+    else
+        l2_buf_release(&out);
+}
+
 /* ---- the end ---- */
 
 /* One line of JSON, put out with one write so that the stages of a pipe do not mix theirs. */
@@ -282,6 +296,7 @@ static int run(struct session *s)
             if (cli->report && cli->subcommand)
                 json_object_set_new(cli->report, "subcommand", json_string(cli->subcommand->name));
             s->began = l2_seconds();
+            note_settings(s);
             status = cli->subcommand ? cli->subcommand->run(cli) : cli->program->run(cli);
             l2_cli_progress_done(cli);
             return status;
@@ -305,6 +320,7 @@ int l2_cli_main(const struct l2_program *program, int argc, char **argv)
     if (s.cli.report && s.cli.status < 2)
         print_summary(&s);
     json_decref(s.cli.report);
+    free(s.cli.settings);
     l2_options_release(&s.options);
     free(s.args);
     return s.cli.status;

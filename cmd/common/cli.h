@@ -20,6 +20,7 @@ enum l2_rows {
     L2_ROWS_PARTIAL = 8,  /* --partial */
     L2_ROWS_ID = 16,      /* --id-prefix */
     L2_ROWS_THREADS = 32, /* -j */
+    L2_ROWS_RESUME = 128, /* --resume, --shard */
     L2_ROWS_MODEL = 64    /* -m, -z, --backend, --kv-memory, --batch, --overlong, into cli->model */
 };
 /* A filter from stream to stream. */
@@ -70,6 +71,8 @@ struct l2_cli {
     enum l2_verbosity verbosity;
     const char *output; /* -o, or NULL for stdout */
     bool force;
+    bool resume;
+    const char *shard; /* "I/N", or NULL */
     bool progress;
     bool no_history;
     int64_t threads; /* -j, never 0 here */
@@ -78,9 +81,11 @@ struct l2_cli {
     uint64_t max_record; /* bytes; 0: the stream's default */
     const char *id_prefix;
     struct l2_model_settings model;
-    int status;     /* the largest status so far */
-    bool broken;    /* the reader of our output went away: nothing more is said */
-    json_t *report; /* the summary line, an object that programs add to; owned */
+    int status;        /* the largest status so far */
+    bool broken;       /* the reader of our output went away: nothing more is said */
+    json_t *report;    /* the summary line, an object that programs add to; owned */
+    char *settings;    /* YAML of the options that change what is written, for the history; owned */
+    char model_id[65]; /* the model's fingerprint, for the history; "" without a model */
     struct l2_progress *progress_state; /* owned; NULL until something was drawn */
 };
 
@@ -104,6 +109,10 @@ void l2_cli_verbose(struct l2_cli *cli, const char *fmt, ...) L2_PRINTF(2, 3);
  * stdout. binary output to a terminal is refused. *name is for messages. */
 int l2_cli_open_output(struct l2_cli *cli, bool binary, int *fd, const char **name,
                        struct l2_err *err) L2_MUST_CHECK;
+/* Opens -o FILE for reading and writing where it holds something that --resume goes on with; else
+ * as l2_cli_open_output, with *resumes false. */
+int l2_cli_open_resumed(struct l2_cli *cli, int *fd, const char **name, bool *resumes,
+                        struct l2_err *err) L2_MUST_CHECK;
 /* The same for a path of the program's own making (l2-cat --split). */
 int l2_cli_create(struct l2_cli *cli, const char *path, bool binary, int *fd,
                   struct l2_err *err) L2_MUST_CHECK;

@@ -11,9 +11,10 @@
 int l2_config_load(struct l2_options *o, const char *path, const struct l2_program *program,
                    const struct l2_subcommand *sub, struct l2_err *err) L2_MUST_CHECK;
 
-/* --print-config: the settings in force as YAML that l2_config_load reads back. */
+/* --print-config: the settings in force as YAML that l2_config_load reads back. only_effective: of
+ * options that change what is written, for the history. */
 int l2_config_print(const struct l2_options *o, const struct l2_program *program,
-                    const struct l2_subcommand *sub, struct l2_buf *out,
+                    const struct l2_subcommand *sub, bool only_effective, struct l2_buf *out,
                     struct l2_err *err) L2_MUST_CHECK;
 
 #endif

@@ -179,13 +179,20 @@ static void print_row(struct printer *p, const struct l2_options *o, const struc
     }
 }
 
+/* A flag that is off has no effect. */
+static bool has_effect(const struct l2_opt *row)
+{
+    return !row->no_effect && !(row->kind == L2_OPT_FLAG && !*(bool *)row->target);
+}
+
 static int append(void *out, unsigned char *bytes, size_t n)
 {
     return l2_buf_append(out, bytes, n, NULL) == L2_OK;
 }
 
 int l2_config_print(const struct l2_options *o, const struct l2_program *program,
-                    const struct l2_subcommand *sub, struct l2_buf *out, struct l2_err *err)
+                    const struct l2_subcommand *sub, bool only_effective, struct l2_buf *out,
+                    struct l2_err *err)
 {
     struct printer p = {.failed = false};
     yaml_event_t ev;
@@ -208,7 +215,8 @@ int l2_config_print(const struct l2_options *o, const struct l2_program *program
     }
     for (const struct l2_opt *const *t = o->tables; *t; t++)
         for (const struct l2_opt *row = *t; row->name; row++)
-            print_row(&p, o, row);
+            if (!only_effective || has_effect(row))
+                print_row(&p, o, row);
     if (sub)
         end_map(&p);
     end_map(&p);

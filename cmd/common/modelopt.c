@@ -7,6 +7,7 @@
 
 #include "common/memory.h"
 #include "common/modelopt.h"
+#include "model/fingerprint.h"
 
 const struct l2_backend *const l2_model_backends[] = {&l2_backend_native, &l2_backend_blas, NULL};
 
@@ -98,6 +99,11 @@ int l2_load(struct l2_loaded *out, struct l2_cli *cli, const struct l2_model_set
     if (!s->model)
         return l2_err_set(err, L2_ARGUMENT, "want a model: -m PATH");
     int r = l2_model_open(&out->model, s->model, err);
+    if (r == L2_OK) {
+        uint8_t digest[L2_SHA256_SIZE];
+        l2_model_fingerprint(out->model, digest);
+        l2_sha256_hex(digest, cli->model_id);
+    }
     if (r == L2_OK)
         r = open_vocab(out, s, err);
     if (r == L2_OK)

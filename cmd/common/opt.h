@@ -41,6 +41,8 @@ struct l2_opt {
     bool is_path;      /* values in a configuration file are relative to that file */
     bool *given;       /* set when the option was given; may be NULL */
     bool not_in_config; /* command line only (--help, --config, ...) */
+    bool no_effect; /* on what is written: speed, messages, places; the history leaves it out, and
+                       --resume may change it */
     bool (*call)(void *target, const char *value, struct l2_err *err);
 };
 

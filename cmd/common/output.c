@@ -95,6 +95,32 @@ int l2_cli_open_output(struct l2_cli *cli, bool binary, int *fd, const char **na
     return binary ? refuse_binary(*fd, standard_output, err) : L2_OK;
 }
 
+int l2_cli_open_resumed(struct l2_cli *cli, int *fd, const char **name, bool *resumes,
+                        struct l2_err *err)
+{
+    struct stat st;
+    *resumes = false;
+    if (!cli->resume)
+        return l2_cli_open_output(cli, true, fd, name, err);
+    if (!cli->output || strcmp(cli->output, "-") == 0)
+        return l2_err_set(err, L2_ARGUMENT, "--resume wants a file to go on with: -o FILE");
+    if (cli->force || cli->no_history)
+        return l2_err_set(err, L2_ARGUMENT, "--resume and %s contradict each other",
+                          cli->force ? "--force" : "--no-history");
+    if (stat(cli->output, &st) != 0 || st.st_size == 0)
+        return l2_cli_open_output(cli, true, fd, name, err);
+    if (!S_ISREG(st.st_mode))
+        return l2_err_at(err, L2_ARGUMENT, cli->output, -1, "--resume wants a regular file");
+    if (is_input(cli, &st))
+        return l2_err_at(err, L2_ARGUMENT, cli->output, -1, "is input and output at once");
+    *name = cli->output;
+    *fd = open_retry(cli->output, O_RDWR | O_NOCTTY | O_CLOEXEC, 0);
+    if (*fd < 0)
+        return l2_err_sys(err, errno, cli->output, "cannot open for writing");
+    *resumes = true;
+    return L2_OK;
+}
+
 int l2_cli_open_input(struct l2_cli *cli, const char *path, int *fd, const char **name,
                       struct l2_err *err)
 {

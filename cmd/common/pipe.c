@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/pipe.h"
+#include "common/wanted.h"
 
 struct l2_pipe {
     struct l2_cli *cli;
@@ -40,6 +41,13 @@ struct l2_pipe {
     uint8_t (*joined)[L2_SHA256_SIZE]; /* hashes of the histories that header has */
     size_t n_joined;
 
+    /* which records */
+    struct l2_shard shard;
+    struct l2_resume *resume; /* what an earlier run has written; or NULL */
+    size_t resumed;           /* of its segments, how many have been met again */
+    bool writing;             /* past what was there: the file has been cut to that */
+    enum { FRESH, GOING_ON, SKIPPING } segment; /* the earlier run has nothing, a part, all of it */
+
     /* failures */
     bool segment_failed;
     char segment_error[512]; /* the first one's text, for END */
@@ -59,14 +67,39 @@ static int output_result(struct l2_pipe *p, int r, const struct l2_err *err)
     return r;
 }
 
+int l2_pipe_add_history(const struct l2_cli *cli, struct l2_header *h, const char *kernels,
+                        struct l2_err *err)
+{
+    struct l2_history_entry e = {.program = cli->program->name,
+                                 .version = PACKAGE_VERSION,
+                                 .arguments = cli->argv + 1,
+                                 .n_arguments = cli->argc > 0 ? (size_t)cli->argc - 1 : 0,
+                                 .settings = cli->settings,
+                                 .model = cli->model_id[0] ? cli->model_id : NULL,
+                                 .kernels = kernels};
+    return cli->no_history ? L2_OK : l2_header_add_history(h, &e, err);
+}
+
 static int add_own_history(struct l2_pipe *p, struct l2_err *err)
 {
-    const struct l2_cli *cli = p->cli;
-    if (cli->no_history || p->has_own_history)
+    if (p->has_own_history)
         return L2_OK;
     p->has_own_history = true;
-    return l2_header_add_history(&p->header, cli->program->name, PACKAGE_VERSION, cli->argv + 1,
-                                 cli->argc > 0 ? (size_t)cli->argc - 1 : 0, p->kernels, err);
+    return l2_pipe_add_history(p->cli, &p->header, p->kernels, err);
+}
+
+/* Cuts the output to what is whole of it, before anything is written behind that. */
+static int begin_writing(struct l2_pipe *p, struct l2_err *err)
+{
+    if (p->writing || !p->resume)
+        return L2_OK;
+    off_t end = (off_t)l2_resume_offset(p->resume);
+    p->writing = true;
+    if (ftruncate(p->out_fd, end) != 0 || lseek(p->out_fd, end, SEEK_SET) != end) {
+        p->output_failed = true;
+        return l2_err_sys(err, errno, p->out_name, "cannot cut to what is whole");
+    }
+    return L2_OK;
 }
 
 static int settle_header(struct l2_pipe *p, struct l2_err *err)
@@ -75,7 +108,48 @@ static int settle_header(struct l2_pipe *p, struct l2_err *err)
         return L2_OK;
     p->header_pending = false;
     int r = add_own_history(p, err);
+    if (r == L2_OK)
+        r = begin_writing(p, err);
     return r == L2_OK ? output_result(p, l2_writer_header(p->writer, &p->header, err), err) : r;
+}
+
+/* A segment begins: where the earlier run has it, it is passed over or gone on with. */
+static int resume_segment(struct l2_pipe *p, struct l2_err *err)
+{
+    const struct l2_resume_segment *old =
+        p->resume ? l2_resume_segment(p->resume, p->resumed) : NULL;
+    p->segment = FRESH;
+    if (!old)
+        return L2_OK;
+    int r = add_own_history(p, err);
+    if (r == L2_OK)
+        r = l2_resume_check(&old->header, &p->header, p->out_name, err);
+    if (r != L2_OK) {
+        p->output_failed = true; /* the file stays as it is */
+        return r;
+    }
+    p->resumed++;
+    p->header_pending = false;
+    p->segment = old->complete ? SKIPPING : GOING_ON;
+    if (old->complete) {
+        l2_writer_count_earlier(p->writer, old->records, old->tokens);
+        return L2_OK;
+    }
+    l2_writer_resume(p->writer, &old->header, old->records, old->tokens);
+    return begin_writing(p, err);
+}
+
+/* What the earlier run wrote of this segment and the input does not have makes no whole. */
+static void check_left(struct l2_pipe *p)
+{
+    struct l2_err err;
+    uint64_t left = p->segment == GOING_ON ? l2_resume_left(p->resume) : 0;
+    if (left == 0 || p->segment_failed)
+        return;
+    (void)l2_err_at(&err, L2_CORRUPT, p->out_name, -1,
+                    "%llu records of the earlier run are not in the input",
+                    (unsigned long long)left);
+    l2_pipe_fail(p, &err);
 }
 
 static int end_segment(struct l2_pipe *p, struct l2_err *err)
@@ -84,6 +158,7 @@ static int end_segment(struct l2_pipe *p, struct l2_err *err)
     int r = settle_header(p, err);
     if (r != L2_OK || !l2_writer_in_segment(p->writer))
         return r;
+    check_left(p);
     const char *error = p->segment_failed ? p->segment_error : NULL;
     r = output_result(p, l2_writer_end(p->writer, !error, error, err), err);
     p->segment_failed = false;
@@ -111,11 +186,25 @@ static int idle_flush(void *arg, struct l2_err *err)
     return l2_pipe_flush(arg, err);
 }
 
-static int open_output(struct l2_pipe *p, struct l2_err *err)
+/* Reads what the output file holds of an earlier run. */
+static int scan_output(struct l2_pipe *p, bool by_prompt, struct l2_err *err)
+{
+    struct l2_stream_limits limits = {.max_record = (size_t)p->cli->max_record};
+    int r = l2_resume_scan(&p->resume, p->out_fd, p->out_name, by_prompt, &limits, err);
+    if (r < 0)
+        return r;
+    uint64_t n = l2_resume_records(p->resume);
+    l2_cli_verbose(p->cli, "%s: goes on after %llu records", p->out_name, (unsigned long long)n);
+    json_object_set_new(p->cli->report, "resumed", json_integer((json_int_t)n));
+    return L2_OK;
+}
+
+static int open_output(struct l2_pipe *p, bool by_prompt, struct l2_err *err)
 {
     struct stat st;
     struct l2_cli *cli = p->cli;
-    int r = l2_cli_open_output(cli, true, &p->out_fd, &p->out_name, err);
+    bool resumes;
+    int r = l2_cli_open_resumed(cli, &p->out_fd, &p->out_name, &resumes, err);
     if (r < 0)
         return r;
     bool file = fstat(p->out_fd, &st) == 0 && S_ISREG(st.st_mode);
@@ -124,7 +213,7 @@ static int open_output(struct l2_pipe *p, struct l2_err *err)
     if (r == L2_OK && cli->max_record != 0)
         l2_writer_set_max_record(p->writer, (size_t)cli->max_record);
     p->idle = (struct l2_idle){idle_due, idle_flush, p};
-    return r;
+    return r == L2_OK && resumes ? scan_output(p, by_prompt, err) : r;
 }
 
 int l2_pipe_put(struct l2_pipe *p, const struct l2_record *rec, struct l2_err *err)
@@ -230,7 +319,8 @@ static int take_header(struct l2_pipe *p, struct l2_err *err)
         return L2_OK;
     if (p->merge)
         return merge_header(p, h, err);
-    return begin_header(p, h, err);
+    int r = begin_header(p, h, err);
+    return r == L2_OK ? resume_segment(p, err) : r;
 }
 
 /* ---- input ---- */
@@ -302,6 +392,13 @@ static uint64_t total_bytes(const struct l2_cli *cli)
     return total;
 }
 
+bool l2_pipe_wants(struct l2_pipe *p, const struct l2_record *rec)
+{
+    if (p->segment == SKIPPING || !l2_shard_has(&p->shard, &rec->id))
+        return false;
+    return p->segment != GOING_ON || !l2_resume_take(p->resume, rec);
+}
+
 /* Ends the input segment: its output segment ends when the program has put all of it. */
 static void segment_end(struct l2_pipe *p, enum l2_pipe_event *event)
 {
@@ -357,6 +454,8 @@ int l2_pipe_next(struct l2_pipe *p, bool wait, enum l2_pipe_event *event, struct
             *event = L2_PIPE_HEADER;
             return take_header(p, err);
         case L2_ITEM_RECORD:
+            if (!l2_pipe_wants(p, rec))
+                continue;
             *event = L2_PIPE_RECORD;
             p->n_records++;
             p->n_tokens += l2_record_tokens(rec);
@@ -412,6 +511,7 @@ static void free_pipe(struct l2_pipe *p)
 {
     close_input(p);
     l2_writer_free(p->writer);
+    l2_resume_free(p->resume);
     l2_header_release(&p->header);
     free(p->joined);
     free(p);
@@ -421,6 +521,9 @@ static int set_up_input(struct l2_pipe *p, struct l2_err *err)
 {
     p->n_operands = p->cli->operands.n > 0 ? p->cli->operands.n : 1;
     p->bytes_total = p->cli->progress ? total_bytes(p->cli) : 0;
+    int r = l2_shard_parse(&p->shard, p->cli->shard, err);
+    if (r < 0)
+        return r;
     return p->cli->operands.n > 0 ? L2_OK : l2_cli_refuse_terminal(STDIN_FILENO, err);
 }
 
@@ -435,7 +538,7 @@ int l2_pipe_open(struct l2_pipe **out, struct l2_cli *cli, bool merge, const cha
     p->kernels = kernels;
     int r = set_up_input(p, err);
     if (r == L2_OK)
-        r = open_output(p, err);
+        r = open_output(p, true, err);
     if (r < 0) {
         free_pipe(p);
         return r;
@@ -467,9 +570,13 @@ int l2_pipe_open_output(struct l2_pipe **out, struct l2_cli *cli, const struct l
     if (!p)
         return L2_MEMORY;
     p->kernels = kernels;
-    int r = open_output(p, err);
+    int r = l2_shard_parse(&p->shard, cli->shard, err);
+    if (r == L2_OK)
+        r = open_output(p, false, err);
     if (r == L2_OK)
         r = begin_header(p, h, err);
+    if (r == L2_OK)
+        r = resume_segment(p, err);
     if (r < 0) {
         free_pipe(p);
         return r;
@@ -519,6 +626,20 @@ static void report_counts(const struct l2_pipe *p)
         json_object_set_new(report, "complete", json_false());
 }
 
+/* An input with fewer segments than the earlier run met is another one; the file stays as it is. */
+static void check_segments(struct l2_pipe *p)
+{
+    struct l2_err err;
+    if (!p->resume || !l2_resume_segment(p->resume, p->resumed) || p->output_failed ||
+        p->cli->broken || l2_pipe_incomplete(p))
+        return;
+    (void)l2_err_at(&err, L2_CORRUPT, p->out_name, -1,
+                    "cannot resume: it has more segments than the input, which has %zu",
+                    p->resumed);
+    l2_pipe_fail(p, &err);
+    p->output_failed = true;
+}
+
 int l2_pipe_close(struct l2_pipe *p)
 {
     struct l2_err err;
@@ -526,6 +647,7 @@ int l2_pipe_close(struct l2_pipe *p)
         return 0;
     struct l2_cli *cli = p->cli;
 
+    check_segments(p);
     if (p->writer && !p->output_failed && !cli->broken && end_output(p, &err) < 0)
         l2_pipe_fail(p, &err);
     if (p->out_fd >= 0 && l2_cli_close_output(cli, p->out_fd, p->out_name, &err) < 0)

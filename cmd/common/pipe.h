@@ -39,6 +39,10 @@ const struct l2_stream_end *l2_pipe_end(const struct l2_pipe *p);
 /* The current input's name, for messages. */
 const char *l2_pipe_input_name(const struct l2_pipe *p);
 
+/* With --shard and --resume l2_pipe_next gives only the records that are wanted; programs that read
+ * otherwise ask here, once for each record, of which only the id matters. */
+bool l2_pipe_wants(struct l2_pipe *p, const struct l2_record *rec);
+
 int l2_pipe_put(struct l2_pipe *p, const struct l2_record *rec, struct l2_err *err) L2_MUST_CHECK;
 int l2_pipe_flush(struct l2_pipe *p, struct l2_err *err) L2_MUST_CHECK;
 /* The hook to give to an input that is read otherwise, so that the flush rule holds there too. */
@@ -53,6 +57,10 @@ bool l2_pipe_incomplete(const struct l2_pipe *p);
 
 /* True when the reader of our output went away: stop quietly. */
 bool l2_pipe_broken(const struct l2_pipe *p);
+
+/* Adds what this run is to the history of h, unless --no-history; kernels may be NULL. */
+int l2_pipe_add_history(const struct l2_cli *cli, struct l2_header *h, const char *kernels,
+                        struct l2_err *err) L2_MUST_CHECK;
 
 /* The share of the input that was read, 0 to 1; below 0 where its size is not known. */
 double l2_pipe_share(const struct l2_pipe *p);

@@ -60,16 +60,8 @@ void l2_gather_free(struct l2_gather *g)
 
 static uint64_t hash_of(const struct l2_record *r)
 {
-    uint8_t digest[L2_SHA256_SIZE], word[4];
-    struct l2_sha256 s;
-    l2_id_hash(&r->id, digest);
-    l2_sha256_init(&s);
-    l2_sha256_update(&s, digest, sizeof digest);
-    for (size_t i = 0; i < r->prompt.n; i++) {
-        l2_put_u32le(word, r->prompt.v[i]);
-        l2_sha256_update(&s, word, sizeof word);
-    }
-    l2_sha256_final(&s, digest);
+    uint8_t digest[L2_SHA256_SIZE];
+    l2_record_hash(r, digest);
     return l2_get_u64le(digest);
 }
 

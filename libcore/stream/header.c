@@ -72,24 +72,27 @@ static void put_argument(struct l2_cbor_out *o, const char *s)
     l2_buf_release(&clean);
 }
 
-int l2_header_add_history(struct l2_header *h, const char *program, const char *version,
-                          char *const *arguments, size_t n_arguments, const char *kernels,
-                          struct l2_err *err)
+int l2_header_add_history(struct l2_header *h, const struct l2_history_entry *e, struct l2_err *err)
 {
+    const struct {
+        const char *key, *value;
+    } more[] = {{"settings", e->settings}, {"model", e->model}, {"kernels", e->kernels}};
     struct l2_buf entry = {0};
     struct l2_cbor_out o = {&entry, err, L2_OK};
-    l2_cbor_put_map(&o, kernels ? 4 : 3);
+    l2_cbor_put_map(&o, 3 + !!e->settings + !!e->model + !!e->kernels);
     l2_cbor_put_str(&o, "program");
-    l2_cbor_put_str(&o, program);
+    l2_cbor_put_str(&o, e->program);
     l2_cbor_put_str(&o, "version");
-    l2_cbor_put_str(&o, version);
+    l2_cbor_put_str(&o, e->version);
     l2_cbor_put_str(&o, "arguments");
-    l2_cbor_put_array(&o, n_arguments);
-    for (size_t i = 0; i < n_arguments; i++)
-        put_argument(&o, arguments[i]);
-    if (kernels) {
-        l2_cbor_put_str(&o, "kernels");
-        l2_cbor_put_str(&o, kernels);
+    l2_cbor_put_array(&o, e->n_arguments);
+    for (size_t i = 0; i < e->n_arguments; i++)
+        put_argument(&o, e->arguments[i]);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        if (!more[i].value)
+            continue;
+        l2_cbor_put_str(&o, more[i].key);
+        l2_cbor_put_str(&o, more[i].value);
     }
     int r = o.rc;
     if (r == L2_OK)

@@ -103,6 +103,11 @@ uint64_t l2_reader_offset(const struct l2_reader *r)
     return offset - (uint64_t)((double)r->frame_size * left);
 }
 
+uint64_t l2_reader_frame(const struct l2_reader *r)
+{
+    return (uint64_t)r->frame_offset;
+}
+
 /* ---- frames ---- */
 
 /* An error of the current frame. What does not even begin like a stream is something else, not a

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/num.h"
 #include "util/sha256.h"
 #include "util/utf8.h"
 
@@ -129,6 +130,20 @@ void l2_id_hash(const struct l2_id *id, uint8_t out[32])
     l2_sha256_update(&sha, head, n);
     if (id->is_text && id->text.n > 0)
         l2_sha256_update(&sha, id->text.s, id->text.n);
+    l2_sha256_final(&sha, out);
+}
+
+void l2_record_hash(const struct l2_record *r, uint8_t out[32])
+{
+    struct l2_sha256 sha;
+    uint8_t word[4];
+    l2_id_hash(&r->id, out);
+    l2_sha256_init(&sha);
+    l2_sha256_update(&sha, out, L2_SHA256_SIZE);
+    for (size_t i = 0; i < r->prompt.n; i++) {
+        l2_put_u32le(word, r->prompt.v[i]);
+        l2_sha256_update(&sha, word, sizeof word);
+    }
     l2_sha256_final(&sha, out);
 }
 

@@ -140,6 +140,10 @@ uint64_t l2_record_tokens(const struct l2_record *r);
  */
 void l2_id_hash(const struct l2_id *id, uint8_t out[32]);
 
+/* SHA-256 of that hash and the prompt's ids, as 32 bits little-endian: what makes records equal for
+ * pooling and resuming. */
+void l2_record_hash(const struct l2_record *r, uint8_t out[32]);
+
 /* The id for messages: the text (cut with "..." where it is long), or the number in decimal. */
 void l2_id_format(const struct l2_id *id, char *out, size_t out_size);
 

@@ -45,9 +45,17 @@ void l2_header_reset(struct l2_header *h);
 /* Makes to (initialised) a copy of from that shares nothing with it. */
 int l2_header_copy(struct l2_header *to, const struct l2_header *from,
                    struct l2_err *err) L2_MUST_CHECK;
-/* Appends {program, version, arguments, kernels} to the history; kernels may be NULL. */
-int l2_header_add_history(struct l2_header *h, const char *program, const char *version,
-                          char *const *arguments, size_t n_arguments, const char *kernels,
+/* What a program says of itself in the history; all is borrowed. */
+struct l2_history_entry {
+    const char *program, *version;
+    char *const *arguments; /* (n_arguments) */
+    size_t n_arguments;
+    const char *settings; /* YAML: the options in force that change what is written; or NULL */
+    const char *model;    /* l2_model_fingerprint in hexadecimal; or NULL */
+    const char *kernels;  /* or NULL */
+};
+/* Appends e to the history. */
+int l2_header_add_history(struct l2_header *h, const struct l2_history_entry *e,
                           struct l2_err *err) L2_MUST_CHECK;
 /* Appends the history entries of from. */
 int l2_header_join_history(struct l2_header *h, const struct l2_header *from,
@@ -91,6 +99,9 @@ int l2_reader_recover(struct l2_reader *r, uint64_t *skipped, struct l2_err *err
 /* Bytes of the input that have been consumed, for progress; of a frame that is being delivered, its
  * share. */
 uint64_t l2_reader_offset(const struct l2_reader *r);
+/* Where the frame of the last item begins, or of the failure, or (at L2_END) where the input ends.
+ */
+uint64_t l2_reader_frame(const struct l2_reader *r);
 
 /* ---- writing ---- */
 
@@ -105,6 +116,11 @@ void l2_writer_free(struct l2_writer *w);
 /* Begins a segment. The header goes out at once. */
 int l2_writer_header(struct l2_writer *w, const struct l2_header *h,
                      struct l2_err *err) L2_MUST_CHECK;
+/* Goes on inside a segment that was begun with this header and has these records and tokens. */
+void l2_writer_resume(struct l2_writer *w, const struct l2_header *h, uint64_t records,
+                      uint64_t tokens);
+/* Counts the records and tokens of segments that were there before. */
+void l2_writer_count_earlier(struct l2_writer *w, uint64_t records, uint64_t tokens);
 /* The limit of one record as CBOR, where it is not L2_MAX_RECORD. */
 void l2_writer_set_max_record(struct l2_writer *w, size_t max_record);
 /* Appends a record to the open frame; a frame that reaches 1 MiB is written. A record that a reader

@@ -127,18 +127,31 @@ int l2_writer_flush(struct l2_writer *w, struct l2_err *err)
     return w->frame.len > 0 ? write_frame(w, w->frame.len, err) : L2_OK;
 }
 
+void l2_writer_resume(struct l2_writer *w, const struct l2_header *h, uint64_t records,
+                      uint64_t tokens)
+{
+    assert(!w->in_segment);
+    w->in_segment = true;
+    w->has_vocab = h->has_vocab;
+    w->vocab_size = h->vocab_size;
+    l2_writer_count_earlier(w, w->records, w->tokens);
+    w->records = records;
+    w->tokens = tokens;
+}
+
+void l2_writer_count_earlier(struct l2_writer *w, uint64_t records, uint64_t tokens)
+{
+    w->earlier_records += records;
+    w->earlier_tokens += tokens;
+}
+
 int l2_writer_header(struct l2_writer *w, const struct l2_header *h, struct l2_err *err)
 {
     assert(!w->in_segment);
     int r = l2_encode_header(&w->frame, h, err);
     if (r != L2_OK)
         return r;
-    w->in_segment = true;
-    w->has_vocab = h->has_vocab;
-    w->vocab_size = h->vocab_size;
-    w->earlier_records += w->records;
-    w->earlier_tokens += w->tokens;
-    w->records = w->tokens = 0;
+    l2_writer_resume(w, h, 0, 0);
     return l2_writer_flush(w, err);
 }
 

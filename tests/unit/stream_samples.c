@@ -120,10 +120,16 @@ void sample_header(struct l2_header *h)
     h->vocab_size = 32000;
     for (size_t i = 0; i < sizeof h->vocab_hash; i++)
         h->vocab_hash[i] = (uint8_t)(i * 37);
-    assert_int_equal(l2_header_add_history(h, "l2-tokenize", "0.1", NULL, 0, NULL, NULL), L2_OK);
-    assert_int_equal(
-        l2_header_add_history(h, "l2-generate", "0.1", arguments, 3, "native portable", NULL),
-        L2_OK);
+    const struct l2_history_entry entries[] = {{.program = "l2-tokenize", .version = "0.1"},
+                                               {.program = "l2-generate",
+                                                .version = "0.1",
+                                                .arguments = arguments,
+                                                .n_arguments = 3,
+                                                .settings = "l2-generate:\n  completions: 16\n",
+                                                .model = "0123abcd",
+                                                .kernels = "native portable"}};
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(l2_header_add_history(h, &entries[i], NULL), L2_OK);
     h->other = fields(&h->arena, 1, "646e6f7465 81f5");
 }
 

@@ -359,7 +359,7 @@ static void test_print_config(void **state)
     assert_int_equal(parse(&o, &operands, &err, "-f", "--name=yes: \"no\"\n", "--path=/x",
                            "--list=/a b", "--list=/c", "--real=0.1", "--call=q", NULL),
                      L2_OK);
-    assert_int_equal(l2_config_print(&o, &plain, NULL, &first, &err), L2_OK);
+    assert_int_equal(l2_config_print(&o, &plain, NULL, false, &first, &err), L2_OK);
     assert_int_equal(l2_buf_append_byte(&first, 0, &err), L2_OK);
     reset();
     write_config((const char *)first.data);
@@ -368,7 +368,7 @@ static void test_print_config(void **state)
     assert_string_equal(t.name, "yes: \"no\"\n");
     assert_true(t.real == 0.1);
     assert_int_equal(t.list.n, 2);
-    assert_int_equal(l2_config_print(&back, &plain, NULL, &second, &err), L2_OK);
+    assert_int_equal(l2_config_print(&back, &plain, NULL, false, &second, &err), L2_OK);
     assert_int_equal(l2_buf_append_byte(&second, 0, &err), L2_OK);
     assert_string_equal((const char *)first.data, (const char *)second.data);
     l2_buf_release(&first);

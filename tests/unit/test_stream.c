@@ -475,8 +475,10 @@ static void test_long_history(void **state)
     assert_non_null(argument);
     memset(argument, 'x', (1 << 20) - 1);
     argument[(1 << 20) - 1] = '\0';
+    const struct l2_history_entry entry = {
+        .program = "p", .version = "1", .arguments = &argument, .n_arguments = 1};
     l2_header_init(&h);
-    assert_int_equal(l2_header_add_history(&h, "p", "1", &argument, 1, NULL, &err), L2_OK);
+    assert_int_equal(l2_header_add_history(&h, &entry, &err), L2_OK);
     assert_int_equal(l2_writer_new(&w, fd, "out", 1, &err), L2_OK);
     assert_int_equal(l2_writer_header(w, &h, &err), L2_LIMIT);
     l2_writer_free(w);
