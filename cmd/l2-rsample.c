@@ -141,9 +141,12 @@ static int settle_by(struct sampling *s)
     struct l2_err err;
     char *safe, *comma;
     int rc;
-    if (strncmp(opts.by, COMBINED, prefix) != 0)
-        return l2_expr_parse(&s->by, opts.by, &err) < 0 ? l2_cli_usage(s->cli, "--by: %s", err.text)
-                                                        : 0;
+    if (strncmp(opts.by, COMBINED, prefix) != 0) {
+        rc = l2_expr_parse(&s->by, opts.by, &err);
+        if (rc == L2_ARGUMENT)
+            return l2_cli_usage(s->cli, "--by: %s", err.text);
+        return rc < 0 ? l2_cli_error(s->cli, &err) : 0;
+    }
     safe = strdup(opts.by + prefix);
     comma = safe ? strchr(safe, ',') : NULL;
     if (safe && (!comma || comma == safe || comma[1] == '\0' || strchr(comma + 1, ','))) {

@@ -4,10 +4,12 @@
 # A test script begins with
 #     . "${L2_SRC:?}/tests/lib.sh"
 # and ends with finish. Environment: L2_SRC the source tree, L2_BIN the directory of the programs,
-# L2_SHARED the shared data or empty. The script runs in L2_TMP, an empty scratch directory.
+# L2_SHARED the shared data or empty, L2_CC a C compiler, L2_FULL=1 for all of what is else sampled.
+# The script runs in L2_TMP, an empty scratch directory.
 
 set -u
 : "${L2_SRC:?is not set: run the tests with make check}" "${L2_BIN:?is not set}"
+L2_CC=${L2_CC-cc}
 L2_SHARED=${L2_SHARED-}
 PATH=$L2_BIN:$PATH
 LC_ALL=C

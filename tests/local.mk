@@ -14,6 +14,7 @@ SH_LOG_COMPILER = $(SHELL)
 AM_TESTS_ENVIRONMENT = \
 	L2_SRC='$(abs_top_srcdir)'; export L2_SRC; \
 	L2_BIN='$(abs_top_builddir)/cmd'; export L2_BIN; \
+	L2_CC='$(CC)'; export L2_CC; \
 	if test -z "$${L2_SHARED+set}" && test -f '$(abs_top_srcdir)/../shared/DATA.md'; then \
 	  L2_SHARED='$(abs_top_srcdir)/../shared'; \
 	fi; \
@@ -27,6 +28,7 @@ l2_scripts = \
 	%D%/cmd/config.sh \
 	%D%/cmd/embed.sh \
 	%D%/cmd/examples.sh \
+	%D%/cmd/faults.sh \
 	%D%/cmd/generate.sh \
 	%D%/cmd/gguf.sh \
 	%D%/cmd/layers.sh \
@@ -154,7 +156,7 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
 	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
 	%D%/golden/checkpoint/expected.f32 \

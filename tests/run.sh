@@ -151,6 +151,7 @@ if ! "$scratch/src/bootstrap" >"$scratch/bootstrap.log" 2>&1; then
 else
     check default
     if [ $full = yes ]; then
+        export L2_FULL=1 # every fault, not a sample
         check clang CC=clang
         # gcc's warnings see less under sanitizers and are wrong at times
         check sanitize --enable-sanitize --disable-werror CFLAGS='-g -O1'

@@ -37,6 +37,20 @@ static void hold_standard_descriptors(void)
             return;
 }
 
+/* jansson takes no notice of some allocations that fail, and makes texts with characters missing.
+ * So none fails for it: where memory is short for JSON, the program ends. */
+static const char *program_name; /* for json_alloc, which gets no argument of ours */
+
+static void *json_alloc(size_t n)
+{
+    void *p = malloc(n);
+    if (!p && n > 0) {
+        fprintf(stderr, "%s: out of memory: could not allocate %zu bytes\n", program_name, n);
+        _exit(1);
+    }
+    return p;
+}
+
 /* ---- --help and --version ---- */
 
 static int help_usage(const struct l2_cli *cli, struct l2_buf *out, struct l2_err *err)
@@ -222,18 +236,18 @@ static int configure(struct session *s)
     return 0;
 }
 
-/* The settings for the history. An option that is not UTF-8 cannot be said in YAML: then there are
- * none. */
-static void note_settings(struct session *s)
+/* The settings for the history; none where an option is not UTF-8, which YAML cannot say. */
+static int note_settings(struct session *s, struct l2_err *err)
 {
     struct l2_buf out = {0};
-    struct l2_err ignored;
-    if (l2_config_print(&s->options, s->cli.program, s->cli.subcommand, true, &out, &ignored) ==
-            L2_OK &&
-        l2_buf_append_byte(&out, '\0', &ignored) == L2_OK)
+    int r = l2_config_print(&s->options, s->cli.program, s->cli.subcommand, true, &out, err);
+    if (r == L2_OK)
+        r = l2_buf_append_byte(&out, '\0', err);
+    if (r == L2_OK)
         s->cli.settings = (char *)out.data;
     else
         l2_buf_release(&out);
+    return r == L2_ARGUMENT ? L2_OK : r;
 }
 
 /* ---- the end ---- */
@@ -296,7 +310,8 @@ static int run(struct session *s)
             if (cli->report && cli->subcommand)
                 json_object_set_new(cli->report, "subcommand", json_string(cli->subcommand->name));
             s->began = l2_seconds();
-            note_settings(s);
+            if (note_settings(s, &err) < 0)
+                return l2_cli_error(cli, &err);
             status = cli->subcommand ? cli->subcommand->run(cli) : cli->program->run(cli);
             l2_cli_progress_done(cli);
             return status;
@@ -313,6 +328,8 @@ int l2_cli_main(const struct l2_program *program, int argc, char **argv)
 
     hold_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    program_name = program->name;
+    json_set_alloc_funcs(json_alloc, free);
     int status = run(&s);
     if (status > s.cli.status)
         s.cli.status = status;

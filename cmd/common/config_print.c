@@ -14,11 +14,13 @@
 
 #include "common/config_file.h"
 #include "util/num.h"
+#include "util/utf8.h"
 
 /* The emitter with the first failure; after one, the functions below do nothing. */
 struct printer {
     yaml_emitter_t emitter;
     bool failed;
+    bool not_utf8; /* why: YAML has no way to say other bytes */
 };
 
 static void emit(struct printer *p, yaml_event_t *event, int initialized)
@@ -30,6 +32,9 @@ static void emit(struct printer *p, yaml_event_t *event, int initialized)
 static void scalar(struct printer *p, const char *text, yaml_scalar_style_t style)
 {
     yaml_event_t ev;
+    size_t at;
+    if (!l2_utf8_valid(text, strlen(text), &at))
+        p->failed = p->not_utf8 = true;
     if (p->failed)
         return;
     emit(p, &ev,
@@ -227,9 +232,10 @@ int l2_config_print(const struct l2_options *o, const struct l2_program *program
     if (!p.failed)
         emit(&p, &ev, yaml_stream_end_event_initialize(&ev));
     int r = L2_OK;
-    if (p.failed)
-        r = l2_err_set(err, L2_ARGUMENT, "cannot write the settings as YAML: %s",
-                       p.emitter.problem ? p.emitter.problem : "no memory or no directory");
+    if (p.not_utf8)
+        r = l2_err_set(err, L2_ARGUMENT, "cannot write the settings as YAML: one is not UTF-8");
+    else if (p.failed)
+        r = l2_err_memory(err, out->len + 1);
     yaml_emitter_delete(&p.emitter);
     return r;
 }

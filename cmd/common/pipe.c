@@ -283,9 +283,13 @@ static int join_ahead(struct l2_pipe *p, const char *path, struct l2_err *err)
         l2_cli_open_input(p->cli, path, &fd, &name, err) < 0)
         return L2_OK;
     l2_record_init(&rec);
-    if (l2_reader_new(&reader, fd, name, NULL, err) == L2_OK &&
-        l2_reader_next(reader, true, &item, &rec, err) == L2_OK)
+    r = l2_reader_new(&reader, fd, name, NULL, err);
+    if (r == L2_OK)
+        r = l2_reader_next(reader, true, &item, &rec, err);
+    if (r == L2_OK)
         r = join_once(p, l2_reader_header(reader), true, err);
+    else if (r != L2_SYSTEM && r != L2_MEMORY)
+        r = L2_OK;
     l2_record_release(&rec);
     l2_reader_free(reader);
     l2_cli_close_input(fd);
