@@ -50,3 +50,25 @@ AC_DEFUN([L2_SANITIZE], [
      CFLAGS=$l2_save_CFLAGS])
   AC_SUBST([SANITIZE_CFLAGS])
 ])
+
+dnl Fuzz targets with libFuzzer, which clang has; without it they replay files.
+AC_DEFUN([L2_FUZZ], [
+  AC_ARG_ENABLE([fuzz],
+    [AS_HELP_STRING([--enable-fuzz],
+       [link the fuzz targets with libFuzzer (wants clang); best with --enable-sanitize])],
+    [], [enable_fuzz=no])
+  AM_CONDITIONAL([FUZZ], [test "$enable_fuzz" = yes])
+  AM_COND_IF([FUZZ], [
+    AC_MSG_CHECKING([whether $CC has libFuzzer])
+    l2_save_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS -fsanitize=fuzzer"
+    AC_LINK_IFELSE([AC_LANG_SOURCE([[#include <stddef.h>
+#include <stdint.h>
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) { (void)data; (void)n; return 0; }]])],
+      [AC_MSG_RESULT([yes])],
+      [AC_MSG_RESULT([no])
+       AC_MSG_ERROR([$CC has no -fsanitize=fuzzer: configure with CC=clang])])
+    CFLAGS=$l2_save_CFLAGS
+    SANITIZE_CFLAGS="$SANITIZE_CFLAGS -fsanitize=fuzzer-no-link"])
+])

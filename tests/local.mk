@@ -26,6 +26,7 @@ l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/cat.sh \
 	%D%/cmd/config.sh \
+	%D%/cmd/corpus.sh \
 	%D%/cmd/embed.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
@@ -179,6 +180,66 @@ EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c
 	%D%/golden/mk_small_model.py \
 	%D%/golden/small.model \
 	%D%/golden/stream.jsonl
+
+# Fuzz targets: with libFuzzer where configured so, else on files (tests/cmd/corpus.sh). A target is
+# three lines; its corpus is corpus/THING.
+if FUZZ
+fuzz_main =
+fuzz_flags = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+fuzz_main = tests/fuzz/replay.c
+fuzz_flags = $(AM_LDFLAGS)
+endif
+fuzz_common = %D%/fuzz/fuzz.c %D%/fuzz/fuzz.h
+EXTRA_DIST += %D%/fuzz/replay.c
+
+check_PROGRAMS += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = %D%/fuzz/fuzz_config.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_config_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_config_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_expr
+tests_fuzz_fuzz_expr_SOURCES = %D%/fuzz/fuzz_expr.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_expr_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_expr_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_expr_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_json
+tests_fuzz_fuzz_json_SOURCES = %D%/fuzz/fuzz_json.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_json_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_json_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_json_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_model
+tests_fuzz_fuzz_model_SOURCES = %D%/fuzz/fuzz_model.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_model_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_model_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_model_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_record
+tests_fuzz_fuzz_record_SOURCES = %D%/fuzz/fuzz_record.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_record_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_record_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_record_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_safetensors
+tests_fuzz_fuzz_safetensors_SOURCES = %D%/fuzz/fuzz_safetensors.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_safetensors_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_safetensors_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_safetensors_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_stream
+tests_fuzz_fuzz_stream_SOURCES = %D%/fuzz/fuzz_stream.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_stream_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_stream_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_stream_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_vocab
+tests_fuzz_fuzz_vocab_SOURCES = %D%/fuzz/fuzz_vocab.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_vocab_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_vocab_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_vocab_LDFLAGS = $(fuzz_flags)
 
 # make bench: figures, never part of make check. BENCH_ARGS are passed on, e.g. BENCH_ARGS='-r 3 1b:bf16'.
 EXTRA_PROGRAMS += tests/bench/bench
