@@ -180,6 +180,7 @@ int l2_run_worker(struct l2_run *run)
     struct l2_err err;
     struct loop l = {.run = run, .ops = run->worker->ops};
     int r;
+    run->worker->unordered = run->cli->model.unordered;
     do
         r = turn(&l, &err);
     while (r == L2_OK);

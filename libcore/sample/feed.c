@@ -448,13 +448,17 @@ static void flight_free(struct feed *f, struct flight *t)
 static struct l2_record *feed_take(struct l2_worker *w)
 {
     struct feed *f = feed_of(w);
-    struct flight *t = f->first;
+    struct flight *t = f->first, *before = NULL;
+    while (w->unordered && t && !t->done) {
+        before = t;
+        t = t->next;
+    }
     if (!t || !t->done)
         return NULL;
     struct l2_record *rec = t->item.rec;
-    f->first = t->next;
-    if (!f->first)
-        f->last = NULL;
+    *(before ? &before->next : &f->first) = t->next;
+    if (!t->next)
+        f->last = before;
     flight_free(f, t);
     return rec;
 }

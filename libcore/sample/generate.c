@@ -106,14 +106,17 @@ static bool generator_busy(const struct l2_worker *w)
 static struct l2_record *generator_take(struct l2_worker *w)
 {
     struct l2_generator *g = generator_of(w);
-    struct l2_gen_flight *t = g->head;
+    struct l2_gen_flight **link = &g->head, *t;
     struct l2_record *rec;
+    while (w->unordered && *link && !(*link)->finished)
+        link = &(*link)->next;
+    t = *link;
     if (!t || !t->finished)
         return NULL;
     rec = t->rec;
-    g->head = t->next;
-    if (!g->head)
-        g->tail = &g->head;
+    *link = t->next;
+    if (!t->next)
+        g->tail = link;
     g->n_flights--;
     free(t);
     return rec;

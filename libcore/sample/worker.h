@@ -1,6 +1,6 @@
 /* What a program that runs records through a model looks like to its main loop: records go in,
- * forward passes are made, finished records come out in input order. Generation, scoring and
- * embedding are workers. */
+ * forward passes are made, finished records come out in input order or as they finish. Generation,
+ * scoring and embedding are workers. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_WORKER_H
 #define L2_WORKER_H
@@ -20,6 +20,7 @@ struct l2_worker_faults {
 
 struct l2_worker {
     const struct l2_worker_ops *ops;
+    bool unordered; /* take() gives records as they finish; set before the first one is added */
 };
 
 struct l2_worker_ops {
@@ -32,7 +33,8 @@ struct l2_worker_ops {
     bool (*busy)(const struct l2_worker *w);
     /* One forward pass. */
     int (*step)(struct l2_worker *w, struct l2_err *err);
-    /* The next record in input order if it is finished (the caller's again), or NULL. */
+    /* The next record in input order if it is finished (the caller's again), or NULL; with
+     * unordered, any that is finished. */
     struct l2_record *(*take)(struct l2_worker *w);
     /* Tokens processed (prompt and completion) and tokens newly generated so far, for progress. */
     void (*counts)(const struct l2_worker *w, uint64_t *tokens, uint64_t *generated);
