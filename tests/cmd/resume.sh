@@ -57,8 +57,8 @@ ok 'nor is it touched' cmp -s part.l2s before
 
 # As they finish: the same records, and going on with them.
 seq 40 | sed 's/.*/{"id":"r&","prompt":"One day & of them","completions":[]}/' >uneven.jsonl
-l2-tokenize -q -z tokenizer.model uneven.jsonl | generate --stop . --unordered -o loose.l2s
-l2-tokenize -q -z tokenizer.model uneven.jsonl | generate --stop . -o strict.l2s
+l2-tokenize -q -z tokenizer.model uneven.jsonl | generate -n 80 --stop '[.]' --unordered -o loose.l2s
+l2-tokenize -q -z tokenizer.model uneven.jsonl | generate -n 80 --stop '[.]' -o strict.l2s
 records loose.l2s >got
 records strict.l2s >want
 ok 'without order: another one' sh -c '! cmp -s got want'
@@ -66,7 +66,7 @@ sort got >sorted
 sort want | cmp -s - sorted
 is 'but the same records' 0 $?
 head -c $(($(wc -c <loose.l2s) / 2)) loose.l2s >part.l2s
-l2-tokenize -q -z tokenizer.model uneven.jsonl | generate --stop . --unordered -o part.l2s --resume
+l2-tokenize -q -z tokenizer.model uneven.jsonl | generate -n 80 --stop '[.]' --unordered -o part.l2s --resume
 records part.l2s | sort >got
 same 'without order: cut and resumed' sorted got
 
