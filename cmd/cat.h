@@ -22,9 +22,13 @@ struct cat_sink {
 
 /* Puts records into p, which is borrowed. */
 int cat_stream_sink(struct cat_sink **out, struct l2_pipe *p, struct l2_err *err) L2_MUST_CHECK;
-/* Lines of JSON to -o or standard output; with headers and ENDs when asked. */
-int cat_json_sink(struct cat_sink **out, struct l2_cli *cli, bool headers,
+/* Lines of JSON to -o or standard output; with headers and ENDs when asked; or (ids) TRL's rows of
+ * token ids. */
+int cat_json_sink(struct cat_sink **out, struct l2_cli *cli, bool headers, bool ids,
                   struct l2_err *err) L2_MUST_CHECK;
+/* A table of the completions with all their scores, comma or tab separated. */
+int cat_scores_sink(struct cat_sink **out, struct l2_cli *cli, bool tabs,
+                    struct l2_err *err) L2_MUST_CHECK;
 /* What the records are like, as a table or (json) as one line of JSON. */
 int cat_stats_sink(struct cat_sink **out, struct l2_cli *cli, bool json,
                    struct l2_err *err) L2_MUST_CHECK;

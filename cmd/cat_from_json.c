@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cat.h"
+#include "data/idrow.h"
 #include "stream/json.h"
 #include "text/vocab.h"
 #include "util/input.h"
@@ -96,10 +97,32 @@ static int take_end(struct import *im, struct l2_err *err)
     return L2_OK;
 }
 
+/* Reads TRL's rows of token ids, which no line of our own looks like. *is_idrow false: the line is
+ * for l2_json_read_item. */
+static int read_idrow(struct import *im, const struct l2_json_line *line, bool *is_idrow,
+                      struct l2_err *err)
+{
+    json_t *row;
+    *is_idrow = false;
+    if (!l2_idrow_possible(line->text, line->n))
+        return L2_OK;
+    int r = l2_json_parse(line->text, line->n, line->file, line->line, &row, err);
+    if (r != L2_OK)
+        return r;
+    *is_idrow = l2_idrow_is(row);
+    if (*is_idrow)
+        r = l2_idrow_read(row, line->default_id, &im->rec, err);
+    json_decref(row);
+    return r;
+}
+
 static int take_line(struct import *im, const struct l2_json_line *line, struct l2_err *err)
 {
-    enum l2_item kind;
-    int r = l2_json_read_item(line, &kind, &im->rec, &im->line_header, &im->end, err);
+    enum l2_item kind = L2_ITEM_RECORD;
+    bool is_idrow;
+    int r = read_idrow(im, line, &is_idrow, err);
+    if (r == L2_OK && !is_idrow)
+        r = l2_json_read_item(line, &kind, &im->rec, &im->line_header, &im->end, err);
     if (r != L2_OK)
         return r;
     if (kind == L2_ITEM_HEADER)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cat.h"
+#include "data/idrow.h"
 #include "stream/json.h"
 
 /* ---- into a pipe ---- */
@@ -44,7 +45,7 @@ int cat_stream_sink(struct cat_sink **out, struct l2_pipe *p, struct l2_err *err
 struct json_sink {
     struct cat_sink sink;
     struct l2_cli *cli;
-    bool headers;
+    bool headers, ids;
     int fd;
     const char *name;
     struct l2_buf lines;
@@ -83,7 +84,10 @@ static int json_record(struct cat_sink *sink, const struct l2_record *rec, struc
     struct json_sink *s = (struct json_sink *)sink;
     s->records++;
     s->tokens += l2_record_tokens(rec);
-    return end_line(s, l2_record_to_json(&s->lines, rec, err), err);
+    if (!s->ids)
+        return end_line(s, l2_record_to_json(&s->lines, rec, err), err);
+    int r = l2_idrow_write(rec, &s->lines, err);
+    return r == L2_OK && s->lines.len >= LINES_BYTES ? json_flush(sink, err) : r;
 }
 
 /* The numbers are those of the lines, which may be a choice of the segment's records. */
@@ -117,7 +121,8 @@ static void json_free(struct cat_sink *sink)
     free(s);
 }
 
-int cat_json_sink(struct cat_sink **out, struct l2_cli *cli, bool headers, struct l2_err *err)
+int cat_json_sink(struct cat_sink **out, struct l2_cli *cli, bool headers, bool ids,
+                  struct l2_err *err)
 {
     struct json_sink *s = calloc(1, sizeof *s);
     *out = NULL;
@@ -132,6 +137,7 @@ int cat_json_sink(struct cat_sink **out, struct l2_cli *cli, bool headers, struc
                                 .free = json_free};
     s->cli = cli;
     s->headers = headers;
+    s->ids = ids;
     int r = l2_cli_open_output(cli, false, &s->fd, &s->name, err);
     if (r < 0) {
         free(s);

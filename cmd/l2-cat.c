@@ -8,7 +8,8 @@
 #include "util/num.h"
 
 static struct {
-    bool json, headers, from_json, check, recover, stats;
+    bool json, headers, from_json, check, recover, stats, ids;
+    const char *scores;
     bool skip_bad;
     const char *vocab;
     int64_t split;
@@ -34,9 +35,20 @@ static const struct l2_opt options[] = {
      .kind = L2_OPT_FLAG,
      .help = "with --json: write headers and ENDs as lines, too",
      .target = &opts.headers},
+    {.name = "ids",
+     .kind = L2_OPT_FLAG,
+     .help =
+         "with --json: write TRL's rows of token ids: input_ids, labels and completion_mask, or "
+         "chosen_ids and rejected_ids",
+     .target = &opts.ids},
+    {.name = "scores",
+     .kind = L2_OPT_STRING,
+     .arg = "FORM",
+     .help = "write a table with a line for each completion: csv or tsv",
+     .target = &opts.scores},
     {.name = "from-json",
      .kind = L2_OPT_FLAG,
-     .help = "read such lines and write a stream",
+     .help = "read such lines, or TRL's rows of token ids, and write a stream",
      .target = &opts.from_json},
     {.name = "vocab",
      .letter = 'z',
@@ -126,16 +138,21 @@ static bool parse_range(const char *s, uint64_t *first, uint64_t *end)
 /* Two options that cannot be given together, or NULL. */
 static const char *contradiction(void)
 {
-    int modes = opts.from_json + opts.check + opts.recover + opts.stats + opts.split_given;
+    int modes = opts.from_json + opts.check + opts.recover + opts.stats + opts.split_given +
+                (opts.scores != NULL);
     bool chosen = opts.head_given || opts.range || opts.sample_given;
     if (modes > 1 || (opts.json && modes > 0 && !opts.stats))
-        return "one of --json, --from-json, --check, --recover, --stats and --split";
+        return "one of --json, --from-json, --check, --recover, --stats, --scores and --split";
     if ((opts.check || opts.recover) && chosen)
         return "--check and --recover take all records: no --head, --range or --sample";
     if (opts.head_given && opts.range)
         return "one of --head and --range";
     if (opts.headers && (!opts.json || opts.stats))
         return "--headers with --json alone";
+    if (opts.ids && (!opts.json || opts.stats || opts.headers))
+        return "--ids with --json alone";
+    if (opts.scores && strcmp(opts.scores, "csv") != 0 && strcmp(opts.scores, "tsv") != 0)
+        return "--scores csv or --scores tsv";
     if (opts.headers && opts.sample_given)
         return "one of --headers and --sample: a sample has no segments";
     if ((opts.vocab || opts.skip_bad) && !opts.from_json)
@@ -203,14 +220,16 @@ static int copy(struct l2_cli *cli, struct l2_pipe *p, struct cat_sink *s, struc
 static int open_sink(struct cat_sink **out, struct l2_cli *cli, struct l2_pipe **p,
                      struct l2_err *err)
 {
-    bool stream = !opts.json && !opts.stats && !opts.split_given;
+    bool stream = !opts.json && !opts.stats && !opts.split_given && !opts.scores;
     int r = stream ? l2_pipe_open(p, cli, true, NULL, err) : l2_pipe_open_input(p, cli, err);
     if (r < 0)
         return r;
     if (opts.stats)
         return cat_stats_sink(out, cli, opts.json, err);
     if (opts.json)
-        return cat_json_sink(out, cli, opts.headers, err);
+        return cat_json_sink(out, cli, opts.headers, opts.ids, err);
+    if (opts.scores)
+        return cat_scores_sink(out, cli, strcmp(opts.scores, "tsv") == 0, err);
     if (opts.split_given)
         return cat_split_sink(out, cli, (uint64_t)opts.split, err);
     return cat_stream_sink(out, *p, err);
@@ -269,7 +288,7 @@ static int run(struct l2_cli *cli)
 
 static const char *const usage[] = {
     "[OPTION]... [FILE]...",
-    "--json|--stats [OPTION]... [FILE]...",
+    "--json|--stats|--scores FORM [OPTION]... [FILE]...",
     "--from-json [-z VOCAB] [OPTION]... [FILE]...",
     "--check|--recover [OPTION]... [FILE]...",
     "--split N -o PREFIX [OPTION]... [FILE]...",

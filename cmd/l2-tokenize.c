@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/pipe.h"
+#include "data/benchrow.h"
 #include "data/shape.h"
 #include "stream/json.h"
 #include "util/input.h"
@@ -20,6 +21,7 @@ static struct {
     const char *system;
     bool no_bos, no_eos;
     bool skip_bad;
+    const char *rewardbench;
 } opts = {.template_name = "none"};
 
 static const struct l2_opt options[] = {
@@ -39,6 +41,11 @@ static const struct l2_opt options[] = {
      .kind = L2_OPT_FLAG,
      .help = "turn streams of records into JSONL, or with --text or --lines into bare text",
      .target = &opts.decode},
+    {.name = "rewardbench",
+     .kind = L2_OPT_STRING,
+     .arg = "SCORE",
+     .help = "with --decode: write pairs as RewardBench's output rows, with this score",
+     .target = &opts.rewardbench},
     L2_OPT_TITLE("Form of the input (files that end in .jsonl are JSONL)"),
     {.name = "text", .kind = L2_OPT_FLAG, .help = "each file is one text", .target = &opts.text},
     {.name = "lines", .kind = L2_OPT_FLAG, .help = "each line is a text", .target = &opts.lines},
@@ -393,6 +400,8 @@ static int write_record(struct decoding *d, const struct l2_record *rec, struct 
     int r = L2_OK;
     size_t n = rec->n_completions > 0 ? rec->n_completions : 1;
     d->n++;
+    if (opts.rewardbench)
+        return l2_benchrow_write(d->of_stream, rec, opts.rewardbench, &d->out, err);
     if (!opts.text && !opts.lines) {
         r = l2_shape_to_json(d->of_stream, rec, &d->out, err);
         return r == L2_OK ? l2_buf_append_byte(&d->out, '\n', err) : r;
@@ -466,6 +475,8 @@ static int check_usage(struct l2_cli *cli)
     enum form form;
     if (opts.text + opts.lines + opts.jsonl > 1)
         return l2_cli_usage(cli, "want one of --text, --lines and --jsonl");
+    if (opts.rewardbench && (!opts.decode || opts.text || opts.lines))
+        return l2_cli_usage(cli, "--rewardbench wants --decode, without --text or --lines");
     if (opts.decode && (cli->resume || cli->shard))
         return l2_cli_usage(cli, "--resume and --shard are for making streams, not with --decode");
     if (opts.decode)

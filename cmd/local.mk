@@ -46,6 +46,7 @@ cmd_l2_cat_SOURCES = \
 	%D%/cat_check.c \
 	%D%/cat_choose.c \
 	%D%/cat_from_json.c \
+	%D%/cat_scores.c \
 	%D%/cat_stats.c \
 	%D%/cat_write.c \
 	%D%/l2-cat.c

@@ -74,8 +74,12 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/vocab.h \
 	%D%/text/vocab_impl.h
 libcore_libl2_a_SOURCES += \
+	%D%/data/benchrow.c \
+	%D%/data/benchrow.h \
 	%D%/data/hh.c \
 	%D%/data/hh.h \
+	%D%/data/idrow.c \
+	%D%/data/idrow.h \
 	%D%/data/row.c \
 	%D%/data/row.h \
 	%D%/data/shape.h \

@@ -32,6 +32,7 @@ l2_scripts = \
 	%D%/cmd/faults.sh \
 	%D%/cmd/generate.sh \
 	%D%/cmd/gguf.sh \
+	%D%/cmd/interchange.sh \
 	%D%/cmd/layers.sh \
 	%D%/cmd/model.sh \
 	%D%/cmd/pipeline.sh \

@@ -49,6 +49,9 @@ for page in "$L2_SRC"/man/*.[1-9]; do
     cp -R "$L2_TMP/fixtures" "$L2_TMP/work" && cd "$L2_TMP/work" || exit 99
     while IFS= read -r command <&3; do
         n=$((n + 1))
+        case $command in
+        *'jq '*) have jq || { skip "$name: $command" 'no jq' && continue; } ;;
+        esac
         # shellcheck disable=SC2086 # the shell and its option
         ok "$name: $command" $shell -c "$command"
     done 3<"$L2_TMP/examples"
