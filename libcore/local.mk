@@ -16,6 +16,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/ids.h \
 	%D%/util/input.c \
 	%D%/util/input.h \
+	%D%/util/jsonfile.c \
+	%D%/util/jsonfile.h \
 	%D%/util/map.c \
 	%D%/util/map.h \
 	%D%/util/num.c \
@@ -97,8 +99,6 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/hf_write.c \
 	%D%/model/hparams.c \
 	%D%/model/hparams.h \
-	%D%/model/jsonfile.c \
-	%D%/model/jsonfile.h \
 	%D%/model/llama2c.c \
 	%D%/model/llama2c.h \
 	%D%/model/model.c \

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "model/hf_read.h"
-#include "model/jsonfile.h"
+#include "util/jsonfile.h"
 #include "util/num.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "model/hf_config.h"
-#include "model/jsonfile.h"
+#include "util/jsonfile.h"
 #include "model/safetensors.h"
 #include "util/num.h"
 

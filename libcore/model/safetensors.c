@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/jsonfile.h"
+#include "util/jsonfile.h"
 #include "util/num.h"
 
 #define LENGTH_FIELD 8

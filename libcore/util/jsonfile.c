@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include "model/jsonfile.h"
+#include "util/jsonfile.h"
 
 #include "util/map.h"
 
