@@ -31,6 +31,7 @@ l2_scripts = \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
 	%D%/cmd/generate.sh \
+	%D%/cmd/formats.sh \
 	%D%/cmd/gguf.sh \
 	%D%/cmd/interchange.sh \
 	%D%/cmd/layers.sh \
@@ -158,7 +159,7 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/model_reader.py %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/model_reader.py %D%/run.sh \
 	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
 	%D%/golden/checkpoint/expected.f32 \

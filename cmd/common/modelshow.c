@@ -94,6 +94,24 @@ static void put_eos(struct report *p, const struct l2_hparams *hp)
     put_raw(p, p->json ? "]" : hp->n_eos > 0 ? "\n" : "none\n");
 }
 
+static void put_scaling(struct report *p, const struct l2_hparams *hp)
+{
+    static const char *const names[] = {[L2_ROPE_PLAIN] = "none",
+                                        [L2_ROPE_LINEAR] = "linear",
+                                        [L2_ROPE_LLAMA3] = "llama3",
+                                        [L2_ROPE_FACTORS] = "factors"};
+    if (hp->rope_scaling == L2_ROPE_PLAIN)
+        return;
+    put_word(p, "rope_scaling", names[hp->rope_scaling], true);
+    if (hp->rope_scaling != L2_ROPE_FACTORS)
+        put_real(p, "rope_factor", hp->rope_factor, false);
+    if (hp->rope_scaling == L2_ROPE_LLAMA3) {
+        put_real(p, "rope_low_freq", hp->rope_low_freq, false);
+        put_real(p, "rope_high_freq", hp->rope_high_freq, false);
+        put_count(p, "rope_original_context", hp->rope_original_context);
+    }
+}
+
 static void put_hparams(struct report *p, const struct l2_hparams *hp)
 {
     static const char *const conventions[] = {
@@ -108,6 +126,11 @@ static void put_hparams(struct report *p, const struct l2_hparams *hp)
     put_count(p, "context", hp->context);
     put_real(p, "norm_eps", (double)hp->norm_eps, true);
     put_real(p, "rope_theta", hp->rope_theta, false);
+    put_scaling(p, hp);
+    if (hp->attention_bias)
+        put_word(p, "attention_bias", "true", false);
+    if (hp->mlp_bias)
+        put_word(p, "mlp_bias", "true", false);
     if (hp->head == L2_HEAD_VOCAB)
         put_word(p, "tied", hp->tied ? "true" : "false", false);
     if (hp->bos == L2_NO_TOKEN)
@@ -173,7 +196,7 @@ static void put_tensors(struct report *p, const struct l2_model *m)
             snprintf(shape, sizeof shape, "%u%s%u", (unsigned)t->rows, p->json ? "," : " x ",
                      (unsigned)t->cols);
         else
-            snprintf(shape, sizeof shape, "%u", (unsigned)t->cols);
+            snprintf(shape, sizeof shape, "%u", (unsigned)(t->rows * t->cols));
         p->r = p->json ? l2_buf_printf(p->out, p->err,
                                        "%s{\"name\":\"%s\",\"dtype\":\"%s\",\"shape\":[%s]}",
                                        i > 0 ? "," : "", name, l2_tensor_type_name(t), shape)

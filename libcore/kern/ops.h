@@ -7,13 +7,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "model/hparams.h"
 
 /* y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i], for i < n. y may be x. */
 void l2_rmsnorm_fwd(float *y, const float *x, const float *weight, size_t n, float eps);
 
 /* Rotary position embedding. The angle of pair i < head_dim / 2 at position pos is pos *
- * frequency[i], frequency[i] = theta^(-2i/head_dim), in double by our own functions. */
-void l2_rope_frequencies(double *frequency, size_t head_dim, double theta);
+ * frequency[i], frequency[i] = theta^(-2i/head_dim) over the model's scaling, in double by our own
+ * functions. */
+void l2_rope_frequencies(double *frequency, const struct l2_hparams *hp);
 /* cos and sin (head_dim / 2) of one position's angles. */
 void l2_rope_angles(float *cos, float *sin, uint32_t pos, const double *frequency, size_t head_dim);
 /* Rotates n_heads heads of x (n_heads, head_dim) in place, pairs (i, i + head_dim/2), by one

@@ -6,11 +6,13 @@
 #include "kern/ops.h"
 #include "kern/simd.h"
 
-void l2_rope_frequencies(double *frequency, size_t head_dim, double theta)
+void l2_rope_frequencies(double *frequency, const struct l2_hparams *hp)
 {
-    double log_theta = l2_log(theta);
-    for (size_t i = 0; i < head_dim / 2; i++)
-        frequency[i] = l2_exp(-2.0 * (double)i / (double)head_dim * log_theta);
+    double log_theta = l2_log(hp->rope_theta);
+    for (uint32_t i = 0; i < hp->head_dim / 2; i++) {
+        double f = l2_exp(-2.0 * i / hp->head_dim * log_theta);
+        frequency[i] = f / l2_rope_divisor(hp, i, f);
+    }
 }
 
 void l2_rope_angles(float *cos, float *sin, uint32_t pos, const double *frequency, size_t head_dim)

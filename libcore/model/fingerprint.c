@@ -4,6 +4,7 @@
 
 #include "model/fingerprint.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "util/num.h"
@@ -46,6 +47,9 @@ static void add_hparams(struct l2_sha256 *s, const struct l2_hparams *hp)
         add_u32(s, hp->eos[i]);
     add_f64(s, (double)hp->norm_eps);
     add_f64(s, hp->rope_theta);
+    add_u32(s, (uint32_t)hp->rope_scaling);
+    for (uint32_t i = 0; hp->rope_scaling != L2_ROPE_PLAIN && i < hp->head_dim / 2; i++)
+        add_f64(s, l2_rope_divisor(hp, i, pow(hp->rope_theta, -2.0 * i / hp->head_dim)));
 }
 
 static void add_tensor(struct l2_sha256 *s, const struct l2_tensor *t)

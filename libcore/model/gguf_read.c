@@ -5,6 +5,7 @@
 
 #include "model/gguf_read.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,15 @@ static const char *const known_keys[] = {
     "llama.rope.freq_base",
     "llama.rope.dimension_count",
     "llama.rope.scaling.type",
+    "llama.rope.scaling.factor",
+    "llama.rope.scaling.original_context_length",
+    "llama.rope.scaling.finetuned",
+    "llama.rope.scale_linear",
+    "llama.expert_count",
+    "llama.expert_used_count",
     "llama.vocab_size",
     NULL,
 };
-
-static int unsupported(const struct l2_gguf *g, const char *what, struct l2_err *err)
-{
-    return l2_err_at(err, L2_UNSUPPORTED, g->map->name, -1, "%s is not supported", what);
-}
 
 static int check_keys(const struct l2_gguf *g, struct l2_err *err)
 {
@@ -59,10 +61,31 @@ static int check_keys(const struct l2_gguf *g, struct l2_err *err)
                              "metadata key %.*s is not supported", (int)(key.n < 100 ? key.n : 100),
                              key.s);
     }
-    r = l2_gguf_get_str(g, "llama.rope.scaling.type", &s, &found, err);
-    if (r == L2_OK && found && !l2_gguf_str_is(s, "none"))
-        return unsupported(g, "llama.rope.scaling.type other than none", err);
-    return r;
+    return L2_OK;
+}
+
+/* Older files have only scale_linear; the type is linear where none is given, as in llama.cpp. */
+static int read_scaling(const struct l2_gguf *g, struct l2_hparams *hp, struct l2_err *err)
+{
+    struct l2_gguf_str type = {"linear", 6};
+    bool found, ignored;
+    double factor = 0;
+    int r = l2_gguf_get_f64(g, "llama.rope.scale_linear", &factor, &ignored, err);
+    if (r == L2_OK)
+        r = l2_gguf_get_f64(g, "llama.rope.scaling.factor", &factor, &ignored, err);
+    if (r == L2_OK)
+        r = l2_gguf_get_str(g, "llama.rope.scaling.type", &type, &found, err);
+    if (r != L2_OK || l2_gguf_str_is(type, "none"))
+        return r;
+    if (!l2_gguf_str_is(type, "linear"))
+        return l2_err_at(err, L2_UNSUPPORTED, g->map->name, -1,
+                         "llama.rope.scaling.type %.*s is not supported: want none or linear",
+                         (int)(type.n < 60 ? type.n : 60), type.s);
+    if (factor != 0 && factor != 1) {
+        hp->rope_scaling = L2_ROPE_LINEAR;
+        hp->rope_factor = factor;
+    }
+    return L2_OK;
 }
 
 static int need_u32(const struct l2_gguf *g, const char *key, uint32_t *out, struct l2_err *err)
@@ -111,6 +134,8 @@ static int read_sizes(const struct l2_gguf *g, struct l2_hparams *hp, struct l2_
         r = agree_u32(g, "llama.attention.value_length", hp->head_dim, err);
     if (r == L2_OK)
         r = agree_u32(g, "llama.rope.dimension_count", hp->head_dim, err);
+    if (r == L2_OK)
+        r = agree_u32(g, "llama.expert_count", 0, err);
     return r;
 }
 
@@ -126,6 +151,8 @@ static int read_reals(const struct l2_gguf *g, struct l2_hparams *hp, struct l2_
     hp->rope_theta = 10000;
     if (r == L2_OK)
         r = l2_gguf_get_f64(g, "llama.rope.freq_base", &hp->rope_theta, &found, err);
+    if (r == L2_OK)
+        r = read_scaling(g, hp, err);
     return r;
 }
 
@@ -184,11 +211,16 @@ static int read_tensor(struct l2_model *m, const struct l2_gguf *g,
     size_t bytes;
     l2_tensor_at(&m->hp, index, &role, &layer);
     l2_role_shape(&m->hp, role, &t->rows, &t->cols);
-    if (info->shape[0] != t->cols || info->shape[1] != t->rows || info->shape[2] != 1 ||
+    uint64_t fast = t->cols, slow = t->rows;
+    if (!l2_roles[role].decayed) {
+        fast = (uint64_t)t->rows * t->cols;
+        slow = 1;
+    }
+    if (info->shape[0] != fast || info->shape[1] != slow || info->shape[2] != 1 ||
         info->shape[3] != 1)
         return l2_err_at(err, L2_CORRUPT, g->map->name, -1,
                          "tensor %.*s: want %u x %u, got %llu x %llu", (int)info->name.n,
-                         info->name.s, (unsigned)t->rows, (unsigned)t->cols,
+                         info->name.s, (unsigned)slow, (unsigned)fast,
                          (unsigned long long)info->shape[1], (unsigned long long)info->shape[0]);
     int r = tensor_type(g, info, t, err);
     if (r != L2_OK)
@@ -199,7 +231,7 @@ static int read_tensor(struct l2_model *m, const struct l2_gguf *g,
                          (int)info->name.n, info->name.s, bytes,
                          (unsigned long long)(g->map->size - info->offset));
     t->data = g->map->data + info->offset;
-    t->interleaved = role == L2_T_Q || role == L2_T_K;
+    t->interleaved = role == L2_T_Q || role == L2_T_K || role == L2_T_Q_BIAS || role == L2_T_K_BIAS;
     return L2_OK;
 }
 
@@ -219,14 +251,52 @@ static size_t index_of_name(const struct l2_hparams *hp, struct l2_gguf_str name
     return SIZE_MAX;
 }
 
-/* Factors of RoPE's frequencies (Llama 3.1) that are all 1 change nothing. */
-static int check_rope_freqs(const struct l2_gguf *g, const struct l2_gguf_tensor *info,
-                            struct l2_err *err)
+/* True when Llama 3.1's formula gives the factors that were read. */
+static bool is_llama3(const struct l2_hparams *hp)
 {
-    bool ones = info->type == TYPE_F32 && info->shape[0] <= (g->map->size - info->offset) / 4;
-    for (uint64_t i = 0; ones && i < info->shape[0]; i++)
-        ones = l2_get_f32le(g->map->data + info->offset + 4 * i) == 1.0f;
-    return ones ? L2_OK : unsupported(g, "rope_freqs.weight (scaled rotary embedding)", err);
+    for (uint32_t i = 0; i < hp->head_dim / 2; i++) {
+        struct l2_hparams formula = *hp;
+        formula.rope_scaling = L2_ROPE_LLAMA3;
+        double want = l2_rope_divisor(&formula, i, pow(hp->rope_theta, -2.0 * i / hp->head_dim));
+        if (fabs((double)hp->rope_factors[i] - want) > 1e-4 * want)
+            return false;
+    }
+    return true;
+}
+
+/* rope_freqs: what RoPE's frequencies are divided by. Where that is what Llama 3.1 has, its formula
+ * takes the place of the factors, which other formats can say, too. */
+static int read_rope_freqs(struct l2_hparams *hp, const struct l2_gguf *g, struct l2_err *err)
+{
+    const struct l2_gguf_tensor *info = l2_gguf_find_tensor(g, "rope_freqs.weight");
+    bool ones = true;
+    uint32_t n = hp->head_dim / 2;
+    if (!info)
+        return L2_OK;
+    if (info->type != TYPE_F32 || info->shape[0] != n || info->shape[1] != 1 ||
+        n > L2_MAX_ROPE_FACTORS)
+        return l2_err_at(err, L2_UNSUPPORTED, g->map->name, (int64_t)info->offset,
+                         "rope_freqs.weight: want %u values of type F32, and at most %d",
+                         (unsigned)n, L2_MAX_ROPE_FACTORS);
+    if (info->offset > g->map->size || (g->map->size - info->offset) / 4 < n)
+        return l2_err_at(err, L2_TRUNCATED, g->map->name, (int64_t)g->map->size,
+                         "ends inside rope_freqs.weight");
+    l2_get_f32le_array(hp->rope_factors, g->map->data + info->offset, n);
+    for (uint32_t i = 0; i < n; i++) {
+        ones = ones && hp->rope_factors[i] == 1.0f;
+        if ((double)hp->rope_factors[i] > hp->rope_factor)
+            hp->rope_factor = (double)hp->rope_factors[i];
+    }
+    if (ones)
+        return L2_OK;
+    if (hp->rope_scaling != L2_ROPE_PLAIN)
+        return l2_err_at(err, L2_UNSUPPORTED, g->map->name, (int64_t)info->offset,
+                         "rope_freqs.weight together with linear scaling is not supported");
+    hp->rope_low_freq = 1;
+    hp->rope_high_freq = 4;
+    hp->rope_original_context = 8192;
+    hp->rope_scaling = is_llama3(hp) ? L2_ROPE_LLAMA3 : L2_ROPE_FACTORS;
+    return L2_OK;
 }
 
 static int read_tensors(struct l2_model *m, const struct l2_gguf *g, struct l2_err *err)
@@ -238,10 +308,8 @@ static int read_tensors(struct l2_model *m, const struct l2_gguf *g, struct l2_e
     int r = L2_OK;
     for (size_t i = 0; i < g->n_tensors && r == L2_OK; i++) {
         const struct l2_gguf_tensor *info = &g->tensors[i];
-        if (l2_gguf_str_is(info->name, "rope_freqs.weight")) {
-            r = check_rope_freqs(g, info, err);
-            continue;
-        }
+        if (l2_gguf_str_is(info->name, "rope_freqs.weight"))
+            continue; /* read with the sizes */
         size_t index = index_of_name(&m->hp, info->name);
         if (index == SIZE_MAX)
             return l2_err_at(err, L2_UNSUPPORTED, g->map->name, -1,
@@ -282,7 +350,11 @@ static int read_model(struct l2_model *m, const struct l2_gguf *g, struct l2_err
     hp->head = L2_HEAD_VOCAB;
     hp->vocab_size = (uint32_t)embedding->shape[1];
     hp->tied = !l2_gguf_find_tensor(g, "output.weight");
-    r = l2_hparams_check(hp, g->map->name, err);
+    hp->attention_bias = l2_gguf_find_tensor(g, "blk.0.attn_q.bias");
+    hp->mlp_bias = l2_gguf_find_tensor(g, "blk.0.ffn_down.bias");
+    r = read_rope_freqs(hp, g, err);
+    if (r == L2_OK)
+        r = l2_hparams_check(hp, g->map->name, err);
     if (r == L2_OK)
         r = read_tensors(m, g, err);
     if (r == L2_OK)

@@ -20,8 +20,6 @@ struct inert {
     enum { FALSE, ONE, NOTHING } value;
 };
 static const struct inert inert_keys[] = {
-    {"attention_bias", FALSE},
-    {"mlp_bias", FALSE},
     {"qkv_bias", FALSE},
     {"bias", FALSE},
     {"is_encoder_decoder", FALSE},
@@ -30,6 +28,13 @@ static const struct inert inert_keys[] = {
     {"use_qk_norm", FALSE},
     {"partial_rotary_factor", ONE},
     {"logit_scale", ONE},
+    {"logits_scaling", ONE},
+    {"embedding_multiplier", ONE},
+    {"residual_multiplier", ONE},
+    {"attention_multiplier", NOTHING},
+    {"query_pre_attn_scalar", NOTHING},
+    {"clip_qkv", NOTHING},
+    {"no_rope_layers", NOTHING},
     {"quantization_config", NOTHING},
     {"compression_config", NOTHING},
     {"attn_logit_softcapping", NOTHING},
@@ -72,40 +77,85 @@ static int check_inert(const json_t *j, const char *file, struct l2_err *err)
     return L2_OK;
 }
 
-/* rope_scaling, and rope_parameters where newer versions put rope_theta: the plain kind only. */
-static int check_rope(const json_t *j, const char *key, const char *file, double *theta,
-                      struct l2_err *err)
+/* The number `key` of rope_scaling, which must be there. */
+static int rope_number(const json_t *v, const char *key, const char *file, double *out,
+                       struct l2_err *err)
 {
-    static const char *const type_keys[] = {"rope_type", "type"};
+    if (!json_is_number(json_object_get(v, key)))
+        return l2_err_at(err, L2_CORRUPT, file, -1, "rope_scaling: %s is not a number", key);
+    return l2_jsonfile_real(v, key, file, out, err);
+}
+
+static int read_scaling(const json_t *v, const char *type, const char *file, struct l2_hparams *hp,
+                        struct l2_err *err)
+{
+    int r = rope_number(v, "factor", file, &hp->rope_factor, err);
+    if (strcmp(type, "linear") == 0) {
+        hp->rope_scaling = L2_ROPE_LINEAR;
+        return r;
+    }
+    hp->rope_scaling = L2_ROPE_LLAMA3;
+    if (r == L2_OK)
+        r = rope_number(v, "low_freq_factor", file, &hp->rope_low_freq, err);
+    if (r == L2_OK)
+        r = rope_number(v, "high_freq_factor", file, &hp->rope_high_freq, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_u32(v, "original_max_position_embeddings", file, &hp->rope_original_context,
+                            err);
+    return r;
+}
+
+/* One of the types of scaling that are understood, as static text, or NULL. Older files name it
+ * "type". */
+static const char *scaling_type(const json_t *v, bool may_be_absent)
+{
+    static const char *const keys[] = {"rope_type", "type"};
+    static const char *const types[] = {"default", "linear", "llama3"};
+    const char *found = may_be_absent ? types[0] : NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *type = json_object_get(v, keys[i]);
+        const char *name = json_string_value(type), *known = NULL;
+        if (!type)
+            continue;
+        for (size_t k = 0; name && k < sizeof types / sizeof *types; k++)
+            if (strcmp(name, types[k]) == 0)
+                known = types[k];
+        if (!known || (i > 0 && json_object_get(v, keys[0]) && known != found))
+            return NULL;
+        found = known;
+    }
+    return found;
+}
+
+/* rope_scaling, and rope_parameters where newer versions put it together with rope_theta. */
+static int read_rope(const json_t *j, const char *key, const char *file, struct l2_hparams *hp,
+                     struct l2_err *err)
+{
+    const struct inert partial = {"partial_rotary_factor", ONE};
     const json_t *v = json_object_get(j, key);
+    const char *member;
+    json_t *m;
     if (!v || json_is_null(v))
         return L2_OK;
     if (!json_is_object(v))
         return unsupported_key(key, v, file, err);
-    bool plain = strcmp(key, "rope_parameters") == 0;
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *type = json_object_get(v, type_keys[i]);
-        if (!type)
-            continue;
-        plain = json_is_string(type) && strcmp(json_string_value(type), "default") == 0;
-        if (!plain)
-            break;
-    }
-    const char *member;
-    json_t *m;
+    const char *type = scaling_type(v, strcmp(key, "rope_parameters") == 0);
     json_object_foreach((json_t *)(uintptr_t)v, member, m)
     {
         if (json_is_object(m)) /* one set of parameters for each type of layer */
-            plain = false;
+            type = NULL;
     }
-    const struct inert partial = {"partial_rotary_factor", ONE};
-    if (!plain || !is_inert(json_object_get(v, partial.key), &partial))
+    if (!type || !is_inert(json_object_get(v, partial.key), &partial))
         return unsupported_key(key, v, file, err);
-    return l2_jsonfile_real(v, "rope_theta", file, theta, err);
+    int r = l2_jsonfile_real(v, "rope_theta", file, &hp->rope_theta, err);
+    if (r == L2_OK && strcmp(type, "default") != 0)
+        r = read_scaling(v, type, file, hp, err);
+    return r;
 }
 
+/* Mistral is a Llama whose attention may have a window. */
 static int read_architecture(const json_t *j, const char *file, struct l2_hparams *hp,
-                             struct l2_err *err)
+                             bool *mistral, struct l2_err *err)
 {
     const json_t *list = json_object_get(j, "architectures");
     const char *name = json_string_value(json_array_get(list, 0));
@@ -113,17 +163,18 @@ static int read_architecture(const json_t *j, const char *file, struct l2_hparam
         return l2_err_at(err, L2_FORMAT, file, -1,
                          "architectures does not name one model class: not the configuration of a "
                          "language model");
-    if (strcmp(name, "LlamaForCausalLM") == 0)
-        hp->head = L2_HEAD_VOCAB;
-    else if (strcmp(name, "LlamaForSequenceClassification") == 0)
+    hp->head = L2_HEAD_VOCAB;
+    *mistral = strcmp(name, "MistralForCausalLM") == 0;
+    if (strcmp(name, "LlamaForSequenceClassification") == 0)
         hp->head = L2_HEAD_LABELS;
-    else
+    else if (strcmp(name, "LlamaForCausalLM") != 0 && !*mistral)
         return l2_err_at(err, L2_UNSUPPORTED, file, -1,
-                         "architecture %.80s is not supported: want LlamaForCausalLM or "
-                         "LlamaForSequenceClassification",
+                         "architecture %.80s is not supported: want LlamaForCausalLM, "
+                         "LlamaForSequenceClassification or MistralForCausalLM",
                          name);
     const json_t *type = json_object_get(j, "model_type");
-    if (type && !(json_is_string(type) && strcmp(json_string_value(type), "llama") == 0))
+    const char *want = *mistral ? "mistral" : "llama";
+    if (type && !(json_is_string(type) && strcmp(json_string_value(type), want) == 0))
         return unsupported_key("model_type", type, file, err);
     return L2_OK;
 }
@@ -209,22 +260,75 @@ static int read_eos(const json_t *j, const char *file, struct l2_hparams *hp, st
     return L2_OK;
 }
 
+/* Biases, which Mistral has none of whatever its configuration says. */
+static int read_biases(const json_t *j, const char *file, struct l2_hparams *hp, bool mistral,
+                       struct l2_err *err)
+{
+    int r = l2_jsonfile_bool(j, "attention_bias", file, &hp->attention_bias, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_bool(j, "mlp_bias", file, &hp->mlp_bias, err);
+    if (r == L2_OK && mistral && (hp->attention_bias || hp->mlp_bias))
+        r = l2_err_at(err, L2_UNSUPPORTED, file, -1, "%s true is not supported in Mistral",
+                      hp->attention_bias ? "attention_bias" : "mlp_bias");
+    return r;
+}
+
+/* Attention within a window is full attention where the window is not smaller than the context.
+ * Mistral has one of 4096 unless it says otherwise. */
+static int check_window(const json_t *j, const char *file, const struct l2_hparams *hp,
+                        bool mistral, struct l2_err *err)
+{
+    const json_t *v = json_object_get(j, "sliding_window");
+    if (!v && mistral && hp->context > 4096)
+        return l2_err_at(err, L2_UNSUPPORTED, file, -1,
+                         "sliding_window is absent, which in Mistral means 4096, and that is not "
+                         "supported: want null, or at least the %u positions of the context",
+                         (unsigned)hp->context);
+    if (!v || json_is_null(v) || json_is_false(json_object_get(j, "use_sliding_window")))
+        return L2_OK;
+    if (json_is_integer(v) && json_integer_value(v) >= (json_int_t)hp->context)
+        return L2_OK;
+    return unsupported_key("sliding_window", v, file, err);
+}
+
+/* All layers must attend to everything before them. */
+static int check_layer_types(const json_t *j, const char *file, struct l2_err *err)
+{
+    const json_t *list = json_object_get(j, "layer_types"), *v;
+    size_t i;
+    json_array_foreach(list, i, v)
+    {
+        const char *type = json_string_value(v);
+        if (!type || strcmp(type, "full_attention") != 0)
+            return unsupported_key("layer_types", v, file, err);
+    }
+    return L2_OK;
+}
+
 static int read_config(const json_t *j, const char *file, struct l2_hparams *hp, struct l2_err *err)
 {
     double eps = 1e-6;
-    bool present = false;
+    bool present = false, mistral = false;
     *hp = (struct l2_hparams){.rope_theta = 10000.0, .bos = 1, .eos = {2}, .n_eos = 1};
-    int r = read_architecture(j, file, hp, err);
+    int r = read_architecture(j, file, hp, &mistral, err);
     if (r == L2_OK)
         r = check_inert(j, file, err);
     if (r == L2_OK)
+        r = check_layer_types(j, file, err);
+    if (r == L2_OK)
+        r = read_biases(j, file, hp, mistral, err);
+    if (r == L2_OK)
         r = l2_jsonfile_real(j, "rope_theta", file, &hp->rope_theta, err);
     if (r == L2_OK)
-        r = check_rope(j, "rope_scaling", file, &hp->rope_theta, err);
+        r = read_rope(j, "rope_scaling", file, hp, err);
     if (r == L2_OK)
-        r = check_rope(j, "rope_parameters", file, &hp->rope_theta, err);
+        r = read_rope(j, "rope_parameters", file, hp, err);
     if (r == L2_OK)
         r = read_sizes(j, file, hp, err);
+    if (r == L2_OK && mistral && is_absent(j, "num_key_value_heads"))
+        r = l2_err_at(err, L2_CORRUPT, file, -1, "has no num_key_value_heads");
+    if (r == L2_OK)
+        r = check_window(j, file, hp, mistral, err);
     if (r == L2_OK)
         r = read_labels(j, file, hp, err);
     if (r == L2_OK)
@@ -247,17 +351,6 @@ static int read_config(const json_t *j, const char *file, struct l2_hparams *hp,
     if (hp->head == L2_HEAD_LABELS)
         hp->tied = false; /* there is no head to tie */
     return L2_OK;
-}
-
-static int check_window(const json_t *j, const char *file, const struct l2_hparams *hp,
-                        struct l2_err *err)
-{
-    const json_t *v = json_object_get(j, "sliding_window");
-    if (!v || json_is_null(v) || json_is_false(json_object_get(j, "use_sliding_window")))
-        return L2_OK;
-    if (json_is_integer(v) && json_integer_value(v) >= (json_int_t)hp->context)
-        return L2_OK;
-    return unsupported_key("sliding_window", v, file, err);
 }
 
 /* What transformers' generate() stops at is in a file of its own where that exists. */
@@ -288,8 +381,6 @@ int l2_hf_config_read(const char *dir, struct l2_hparams *hp, struct l2_err *err
         r = read_generation_config(dir, hp, err);
     if (r == L2_OK)
         r = l2_hparams_check(hp, path, err);
-    if (r == L2_OK)
-        r = check_window(j, path, hp, err);
     json_decref(j);
     return r;
 }
@@ -301,6 +392,29 @@ static const char *torch_dtype(enum l2_dtype t)
     static const char *const names[] = {
         [L2_F32] = "float32", [L2_F16] = "float16", [L2_BF16] = "bfloat16"};
     return names[t];
+}
+
+static int write_rope(struct l2_buf *out, const struct l2_hparams *hp, struct l2_err *err)
+{
+    char factor[32], low[32], high[32];
+    if (hp->rope_scaling == L2_ROPE_PLAIN)
+        return l2_buf_append_str(out, "  \"rope_scaling\": null,\n", err);
+    if (hp->rope_scaling == L2_ROPE_FACTORS)
+        return l2_err_set(err, L2_UNSUPPORTED,
+                          "RoPE factors of the model's own have no place in a config.json");
+    l2_format_f64(factor, hp->rope_factor);
+    if (hp->rope_scaling == L2_ROPE_LINEAR)
+        return l2_buf_printf(out, err,
+                             "  \"rope_scaling\": {\"rope_type\": \"linear\", \"type\": "
+                             "\"linear\", \"factor\": %s},\n",
+                             factor);
+    l2_format_f64(low, hp->rope_low_freq);
+    l2_format_f64(high, hp->rope_high_freq);
+    return l2_buf_printf(out, err,
+                         "  \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": %s, "
+                         "\"low_freq_factor\": %s, \"high_freq_factor\": %s, "
+                         "\"original_max_position_embeddings\": %u},\n",
+                         factor, low, high, (unsigned)hp->rope_original_context);
 }
 
 static int write_tokens(struct l2_buf *out, const struct l2_hparams *hp, struct l2_err *err)
@@ -368,14 +482,16 @@ int l2_hf_config_write(struct l2_buf *out, const struct l2_hparams *hp, enum l2_
         "  \"max_position_embeddings\": %u,\n"
         "  \"rms_norm_eps\": %s,\n"
         "  \"rope_theta\": %s,\n"
-        "  \"rope_scaling\": null,\n"
-        "  \"attention_bias\": false,\n"
-        "  \"mlp_bias\": false,\n"
+        "  \"attention_bias\": %s,\n"
+        "  \"mlp_bias\": %s,\n"
         "  \"tie_word_embeddings\": %s,\n",
         hp->head == L2_HEAD_LABELS ? "LlamaForSequenceClassification" : "LlamaForCausalLM",
         (unsigned)hp->dim, (unsigned)hp->hidden, (unsigned)hp->n_layers, (unsigned)hp->n_heads,
         (unsigned)hp->n_kv_heads, (unsigned)hp->head_dim, (unsigned)hp->vocab_size,
-        (unsigned)hp->context, eps, theta, hp->tied ? "true" : "false");
+        (unsigned)hp->context, eps, theta, hp->attention_bias ? "true" : "false",
+        hp->mlp_bias ? "true" : "false", hp->tied ? "true" : "false");
+    if (r == L2_OK)
+        r = write_rope(out, hp, err);
     if (r == L2_OK)
         r = write_tokens(out, hp, err);
     if (r == L2_OK)

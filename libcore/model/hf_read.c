@@ -95,19 +95,19 @@ static bool dtype_of(const char *name, enum l2_dtype *out)
     return false;
 }
 
-/* Norms have one dimension on disk, all else two. */
+/* Norms and biases have one dimension on disk, all else two. */
 static int check_shape(const struct l2_st_entry *e, uint32_t rows, uint32_t cols, bool is_matrix,
                        const char *file, struct l2_err *err)
 {
     char want[64], got[256] = "";
     size_t at = 0;
     if (is_matrix ? e->n_dims == 2 && e->shape[0] == rows && e->shape[1] == cols
-                  : e->n_dims == 1 && e->shape[0] == cols)
+                  : e->n_dims == 1 && e->shape[0] == (uint64_t)rows * cols)
         return L2_OK;
     if (is_matrix)
         snprintf(want, sizeof want, "%u, %u", (unsigned)rows, (unsigned)cols);
     else
-        snprintf(want, sizeof want, "%u", (unsigned)cols);
+        snprintf(want, sizeof want, "%u", (unsigned)(rows * cols));
     for (size_t i = 0; i < e->n_dims; i++)
         at += (size_t)snprintf(got + at, sizeof got - at, "%s%llu", i > 0 ? ", " : "",
                                (unsigned long long)e->shape[i]);

@@ -146,7 +146,8 @@ static int shard_header(const struct writer *w, uint32_t shard, struct l2_buf *o
         l2_role_shape(w->hp, role, &rows, &cols);
         l2_tensor_name(role, layer, name, sizeof name);
         r = l2_st_write_add(&header, name, l2_dtype_name(w->opts->dtype),
-                            l2_roles[role].decayed ? rows : 0, cols, tensor_bytes(w, i), err);
+                            l2_roles[role].decayed ? rows : 0,
+                            l2_roles[role].decayed ? cols : rows * cols, tensor_bytes(w, i), err);
     }
     return r == L2_OK ? l2_st_write_end(&header, err) : r;
 }

@@ -46,6 +46,39 @@ static int check_sizes(const struct l2_hparams *hp, const char *name, struct l2_
     return L2_OK;
 }
 
+static bool is_positive(double v)
+{
+    return isfinite(v) && v > 0;
+}
+
+static int check_rope(const struct l2_hparams *hp, const char *name, struct l2_err *err)
+{
+    if (!is_positive(hp->rope_theta))
+        return l2_err_at(err, L2_CORRUPT, name, -1, "rope_theta %g is not above 0", hp->rope_theta);
+    if ((hp->rope_scaling == L2_ROPE_LINEAR || hp->rope_scaling == L2_ROPE_LLAMA3) &&
+        !is_positive(hp->rope_factor))
+        return l2_err_at(err, L2_CORRUPT, name, -1, "the RoPE scaling factor %g is not above 0",
+                         hp->rope_factor);
+    if (hp->rope_scaling == L2_ROPE_LLAMA3) {
+        if (!is_positive(hp->rope_low_freq) || !is_positive(hp->rope_high_freq) ||
+            hp->rope_low_freq >= hp->rope_high_freq)
+            return l2_err_at(err, L2_CORRUPT, name, -1,
+                             "RoPE scaling from frequency factor %g to %g makes no sense",
+                             hp->rope_low_freq, hp->rope_high_freq);
+        if (hp->rope_original_context == 0 || hp->rope_original_context > MAX_CONTEXT)
+            return l2_err_at(err, L2_CORRUPT, name, -1, "the original context of RoPE is %u",
+                             (unsigned)hp->rope_original_context);
+    }
+    if (hp->rope_scaling == L2_ROPE_FACTORS && hp->head_dim / 2 > L2_MAX_ROPE_FACTORS)
+        return l2_err_at(err, L2_LIMIT, name, -1, "%u RoPE factors, more than %d",
+                         (unsigned)hp->head_dim / 2, L2_MAX_ROPE_FACTORS);
+    for (uint32_t i = 0; hp->rope_scaling == L2_ROPE_FACTORS && i < hp->head_dim / 2; i++)
+        if (!is_positive(hp->rope_factors[i]))
+            return l2_err_at(err, L2_CORRUPT, name, -1, "RoPE factor %u is %g: want above 0",
+                             (unsigned)i, (double)hp->rope_factors[i]);
+    return L2_OK;
+}
+
 static int check_heads(const struct l2_hparams *hp, const char *name, struct l2_err *err)
 {
     if (hp->n_heads % hp->n_kv_heads != 0)
@@ -71,8 +104,9 @@ int l2_hparams_check(const struct l2_hparams *hp, const char *name, struct l2_er
     if (!(isfinite(hp->norm_eps) && hp->norm_eps > 0))
         return l2_err_at(err, L2_CORRUPT, name, -1, "norm_eps %g is not above 0",
                          (double)hp->norm_eps);
-    if (!(isfinite(hp->rope_theta) && hp->rope_theta > 0))
-        return l2_err_at(err, L2_CORRUPT, name, -1, "rope_theta %g is not above 0", hp->rope_theta);
+    r = check_rope(hp, name, err);
+    if (r != L2_OK)
+        return r;
     if (hp->bos != L2_NO_TOKEN && hp->bos >= hp->vocab_size)
         return l2_err_at(err, L2_CORRUPT, name, -1, "BOS is token %u, but the vocabulary has %u",
                          (unsigned)hp->bos, (unsigned)hp->vocab_size);
@@ -85,6 +119,31 @@ int l2_hparams_check(const struct l2_hparams *hp, const char *name, struct l2_er
                              "EOS is token %u, but the vocabulary has %u", (unsigned)hp->eos[i],
                              (unsigned)hp->vocab_size);
     return L2_OK;
+}
+
+/* LLAMA3 looks at how many turns a pair makes within the original context: above rope_high_freq
+ * nothing changes, below rope_low_freq the divisor is the factor. */
+double l2_rope_divisor(const struct l2_hparams *hp, uint32_t pair, double frequency)
+{
+    const double two_pi = 6.283185307179586;
+    switch (hp->rope_scaling) {
+    case L2_ROPE_LINEAR:
+        return hp->rope_factor;
+    case L2_ROPE_FACTORS:
+        return (double)hp->rope_factors[pair];
+    case L2_ROPE_LLAMA3: {
+        double turns = hp->rope_original_context * frequency / two_pi;
+        double share = (turns - hp->rope_low_freq) / (hp->rope_high_freq - hp->rope_low_freq);
+        if (share <= 0)
+            return hp->rope_factor;
+        if (share >= 1)
+            return 1;
+        return 1 / ((1 - share) / hp->rope_factor + share);
+    }
+    case L2_ROPE_PLAIN:
+        break;
+    }
+    return 1;
 }
 
 static uint64_t count(const struct l2_hparams *hp, bool matrices_only)

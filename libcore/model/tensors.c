@@ -24,6 +24,13 @@ const struct l2_role_info l2_roles[L2_N_ROLES] = {
     [L2_T_GATE] = {true, true, LAYER_HF "mlp.gate_proj.weight", "layers.%u.feed_forward.w1.weight", "blk.%u.ffn_gate.weight"},
     [L2_T_UP] = {true, true, LAYER_HF "mlp.up_proj.weight", "layers.%u.feed_forward.w3.weight", "blk.%u.ffn_up.weight"},
     [L2_T_DOWN] = {true, true, LAYER_HF "mlp.down_proj.weight", "layers.%u.feed_forward.w2.weight", "blk.%u.ffn_down.weight"},
+    [L2_T_Q_BIAS] = {true, false, LAYER_HF "self_attn.q_proj.bias", "layers.%u.attention.wq.bias", "blk.%u.attn_q.bias"},
+    [L2_T_K_BIAS] = {true, false, LAYER_HF "self_attn.k_proj.bias", "layers.%u.attention.wk.bias", "blk.%u.attn_k.bias"},
+    [L2_T_V_BIAS] = {true, false, LAYER_HF "self_attn.v_proj.bias", "layers.%u.attention.wv.bias", "blk.%u.attn_v.bias"},
+    [L2_T_O_BIAS] = {true, false, LAYER_HF "self_attn.o_proj.bias", "layers.%u.attention.wo.bias", "blk.%u.attn_output.bias"},
+    [L2_T_GATE_BIAS] = {true, false, LAYER_HF "mlp.gate_proj.bias", "layers.%u.feed_forward.w1.bias", "blk.%u.ffn_gate.bias"},
+    [L2_T_UP_BIAS] = {true, false, LAYER_HF "mlp.up_proj.bias", "layers.%u.feed_forward.w3.bias", "blk.%u.ffn_up.bias"},
+    [L2_T_DOWN_BIAS] = {true, false, LAYER_HF "mlp.down_proj.bias", "layers.%u.feed_forward.w2.bias", "blk.%u.ffn_down.bias"},
     [L2_T_NORM] = {false, false, "model.norm.weight", "norm.weight", "output_norm.weight"},
     [L2_T_HEAD] = {false, true, "lm_head.weight", "output.weight", "output.weight"},
     [L2_T_SCORE] = {false, true, "score.weight", NULL, "cls.output.weight"},
@@ -31,7 +38,30 @@ const struct l2_role_info l2_roles[L2_N_ROLES] = {
 /* clang-format on */
 
 #define FIRST_LAYER_ROLE L2_T_ATTN_NORM
-#define LAYER_ROLES      (L2_T_DOWN - L2_T_ATTN_NORM + 1)
+#define BASIC_ROLES      (L2_T_DOWN - L2_T_ATTN_NORM + 1)
+#define ATTENTION_BIASES (L2_T_O_BIAS - L2_T_Q_BIAS + 1)
+#define MLP_BIASES       (L2_T_DOWN_BIAS - L2_T_GATE_BIAS + 1)
+
+/* Tensors of one layer. */
+static size_t layer_roles(const struct l2_hparams *hp)
+{
+    return BASIC_ROLES + (hp->attention_bias ? ATTENTION_BIASES : 0) +
+           (hp->mlp_bias ? MLP_BIASES : 0);
+}
+
+/* Where in its layer a role that is present stands, and back. */
+static size_t place_in_layer(const struct l2_hparams *hp, enum l2_role role)
+{
+    size_t i = (size_t)(role - FIRST_LAYER_ROLE);
+    return role >= L2_T_GATE_BIAS && !hp->attention_bias ? i - ATTENTION_BIASES : i;
+}
+
+static enum l2_role role_in_layer(const struct l2_hparams *hp, size_t i)
+{
+    if (i >= BASIC_ROLES && !hp->attention_bias)
+        i += ATTENTION_BIASES;
+    return (enum l2_role)(FIRST_LAYER_ROLE + i);
+}
 
 bool l2_role_present(const struct l2_hparams *hp, enum l2_role role)
 {
@@ -39,6 +69,10 @@ bool l2_role_present(const struct l2_hparams *hp, enum l2_role role)
         return hp->head == L2_HEAD_VOCAB && !hp->tied;
     if (role == L2_T_SCORE)
         return hp->head == L2_HEAD_LABELS;
+    if (role >= L2_T_Q_BIAS && role <= L2_T_O_BIAS)
+        return hp->attention_bias;
+    if (role >= L2_T_GATE_BIAS && role <= L2_T_DOWN_BIAS)
+        return hp->mlp_bias;
     return true;
 }
 
@@ -75,6 +109,25 @@ void l2_role_shape(const struct l2_hparams *hp, enum l2_role role, uint32_t *row
     case L2_T_SCORE:
         *rows = hp->n_labels;
         break;
+    case L2_T_Q_BIAS:
+        *rows = q;
+        *cols = 1;
+        break;
+    case L2_T_K_BIAS:
+    case L2_T_V_BIAS:
+        *rows = kv;
+        *cols = 1;
+        break;
+    case L2_T_GATE_BIAS:
+    case L2_T_UP_BIAS:
+        *rows = hp->hidden;
+        *cols = 1;
+        break;
+    case L2_T_O_BIAS:
+    case L2_T_DOWN_BIAS:
+        *rows = hp->dim;
+        *cols = 1;
+        break;
     case L2_T_ATTN_NORM:
     case L2_T_FFN_NORM:
     case L2_T_NORM:
@@ -86,20 +139,20 @@ void l2_role_shape(const struct l2_hparams *hp, enum l2_role role, uint32_t *row
 /* File order: the embedding, the layers one after the other, the last norm, the head. */
 size_t l2_tensor_count(const struct l2_hparams *hp)
 {
-    return 2 + (size_t)hp->n_layers * LAYER_ROLES + l2_role_present(hp, L2_T_HEAD) +
+    return 2 + (size_t)hp->n_layers * layer_roles(hp) + l2_role_present(hp, L2_T_HEAD) +
            l2_role_present(hp, L2_T_SCORE);
 }
 
 void l2_tensor_at(const struct l2_hparams *hp, size_t index, enum l2_role *role, uint32_t *layer)
 {
-    size_t in_layers = (size_t)hp->n_layers * LAYER_ROLES;
+    size_t per_layer = layer_roles(hp), in_layers = (size_t)hp->n_layers * per_layer;
     assert(index < l2_tensor_count(hp));
     *layer = 0;
     if (index == 0) {
         *role = L2_T_EMBED;
     } else if (index <= in_layers) {
-        *layer = (uint32_t)((index - 1) / LAYER_ROLES);
-        *role = (enum l2_role)(FIRST_LAYER_ROLE + (index - 1) % LAYER_ROLES);
+        *layer = (uint32_t)((index - 1) / per_layer);
+        *role = role_in_layer(hp, (index - 1) % per_layer);
     } else if (index == in_layers + 1) {
         *role = L2_T_NORM;
     } else {
@@ -109,16 +162,16 @@ void l2_tensor_at(const struct l2_hparams *hp, size_t index, enum l2_role *role,
 
 size_t l2_tensor_index(const struct l2_hparams *hp, enum l2_role role, uint32_t layer)
 {
-    size_t in_layers = (size_t)hp->n_layers * LAYER_ROLES;
+    size_t per_layer = layer_roles(hp), in_layers = (size_t)hp->n_layers * per_layer;
+    if (!l2_role_present(hp, role))
+        return SIZE_MAX;
     if (role == L2_T_EMBED)
         return 0;
     if (l2_roles[role].per_layer)
-        return layer < hp->n_layers
-                   ? 1 + (size_t)layer * LAYER_ROLES + (size_t)(role - FIRST_LAYER_ROLE)
-                   : SIZE_MAX;
+        return layer < hp->n_layers ? 1 + layer * per_layer + place_in_layer(hp, role) : SIZE_MAX;
     if (role == L2_T_NORM)
         return in_layers + 1;
-    return l2_role_present(hp, role) ? in_layers + 2 : SIZE_MAX;
+    return in_layers + 2;
 }
 
 void l2_tensor_name_in(const char *pattern, uint32_t layer, char *out, size_t out_size)

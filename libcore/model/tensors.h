@@ -17,16 +17,24 @@ enum l2_role {
     L2_T_GATE,      /* (hidden, dim) */
     L2_T_UP,        /* (hidden, dim) */
     L2_T_DOWN,      /* (dim, hidden) */
+    L2_T_Q_BIAS,    /* (n_heads * head_dim, 1), where attention_bias */
+    L2_T_K_BIAS,    /* (n_kv_heads * head_dim, 1) */
+    L2_T_V_BIAS,    /* (n_kv_heads * head_dim, 1) */
+    L2_T_O_BIAS,    /* (dim, 1) */
+    L2_T_GATE_BIAS, /* (hidden, 1), where mlp_bias */
+    L2_T_UP_BIAS,   /* (hidden, 1) */
+    L2_T_DOWN_BIAS, /* (dim, 1) */
     L2_T_NORM,      /* (1, dim) */
     L2_T_HEAD,      /* (vocab_size, dim) */
     L2_T_SCORE,     /* (n_labels, dim) */
     L2_N_ROLES
 };
 
-/* Matrices are (rows, cols) row-major with y = W x; norms have rows 1 and one dimension on disk. */
+/* Matrices are (rows, cols) row-major with y = W x. Norms have one row and biases one column, so
+ * that rows of Q and K are ordered as their biases are; both have one dimension on disk. */
 struct l2_role_info {
     bool per_layer;
-    bool decayed;                 /* weight decay applies: two dimensions */
+    bool decayed;                 /* weight decay applies: a matrix, two dimensions */
     const char *hf, *meta, *gguf; /* names; per layer with %u for the layer */
 };
 extern const struct l2_role_info l2_roles[L2_N_ROLES];

@@ -103,7 +103,7 @@ int l2_engine_new(struct l2_engine **out, const struct l2_model *m,
         l2_engine_free(e);
         return r;
     }
-    l2_rope_frequencies(e->frequency, e->hp.head_dim, e->hp.rope_theta);
+    l2_rope_frequencies(e->frequency, &e->hp);
     *out = e;
     return L2_OK;
 }

@@ -83,7 +83,7 @@ int l2_init_rows(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uin
     l2_role_shape(in->hp, role, &rows, &cols);
     if (!l2_roles[role].decayed) {
         for (size_t i = 0; i < (size_t)n_rows * cols; i++)
-            out[i] = 1;
+            out[i] = cols == 1 ? 0 : 1; /* biases, norms */
         return L2_OK;
     }
     struct fill f = {.key = tensor_key(in->seed, role, layer),

@@ -43,10 +43,35 @@ static float *norm(struct packing *p, enum l2_role role, uint32_t layer)
     return out;
 }
 
+/* The biases of stacked matrices, one below the other; NULL where the model has none. */
+static float *biases(struct packing *p, const enum l2_role *roles, size_t n_roles, uint32_t layer)
+{
+    size_t rows = 0, at = 0;
+    if (p->result != L2_OK || !l2_role_present(&p->m->hp, roles[0]))
+        return NULL;
+    for (size_t i = 0; i < n_roles; i++)
+        rows += l2_model_tensor(p->m, roles[i], layer)->rows;
+    float *out = l2_aligned_alloc(rows, sizeof *out, p->err);
+    if (!out) {
+        p->result = L2_MEMORY;
+        return NULL;
+    }
+    for (size_t i = 0; i < n_roles; i++) {
+        const struct l2_tensor *t = l2_model_tensor(p->m, roles[i], layer);
+        for (uint32_t row = 0; row < t->rows; row++)
+            l2_tensor_row(t, p->m->hp.head_dim, row, &out[at++]);
+    }
+    p->w->bytes += rows * sizeof *out;
+    return out;
+}
+
 static void pack_layer(struct packing *p, uint32_t i)
 {
     static const enum l2_role qkv[] = {L2_T_Q, L2_T_K, L2_T_V}, gate_up[] = {L2_T_GATE, L2_T_UP},
                               o[] = {L2_T_O}, down[] = {L2_T_DOWN};
+    static const enum l2_role qkv_bias[] = {L2_T_Q_BIAS, L2_T_K_BIAS, L2_T_V_BIAS},
+                              gate_up_bias[] = {L2_T_GATE_BIAS, L2_T_UP_BIAS},
+                              o_bias[] = {L2_T_O_BIAS}, down_bias[] = {L2_T_DOWN_BIAS};
     struct l2_layer_weights *l = &p->w->layers[i];
     l->attn_norm = norm(p, L2_T_ATTN_NORM, i);
     l->ffn_norm = norm(p, L2_T_FFN_NORM, i);
@@ -54,6 +79,10 @@ static void pack_layer(struct packing *p, uint32_t i)
     pack(p, &l->o, o, 1, i);
     pack(p, &l->gate_up, gate_up, 2, i);
     pack(p, &l->down, down, 1, i);
+    l->qkv_bias = biases(p, qkv_bias, 3, i);
+    l->o_bias = biases(p, o_bias, 1, i);
+    l->gate_up_bias = biases(p, gate_up_bias, 2, i);
+    l->down_bias = biases(p, down_bias, 1, i);
 }
 
 int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
@@ -87,6 +116,10 @@ void l2_weights_release(struct l2_weights *w)
         struct l2_layer_weights *l = &w->layers[i];
         free(l->attn_norm);
         free(l->ffn_norm);
+        free(l->qkv_bias);
+        free(l->o_bias);
+        free(l->gate_up_bias);
+        free(l->down_bias);
         w->backend->release(&l->qkv);
         w->backend->release(&l->o);
         w->backend->release(&l->gate_up);

@@ -7,8 +7,9 @@
 #include "model/model.h"
 
 struct l2_layer_weights {
-    float *attn_norm, *ffn_norm; /* (dim) */
-    struct l2_weight qkv;        /* queries, keys and values, one below the other */
+    float *attn_norm, *ffn_norm;                         /* (dim) */
+    float *qkv_bias, *o_bias, *gate_up_bias, *down_bias; /* (rows of the matrix), or NULL */
+    struct l2_weight qkv; /* queries, keys and values, one below the other */
     struct l2_weight o;
     struct l2_weight gate_up; /* gate above up */
     struct l2_weight down;

@@ -87,6 +87,15 @@ static void test_table_order(void **state)
     (void)state;
     check_index(&hp, 2 + 3 * 9 + 1);
     assert_true(l2_tensor_index(&hp, L2_T_SCORE, 0) == SIZE_MAX);
+    hp.mlp_bias = true;
+    check_index(&hp, 2 + 3 * (9 + 3) + 1);
+    assert_true(l2_tensor_index(&hp, L2_T_Q_BIAS, 0) == SIZE_MAX);
+    hp.attention_bias = true;
+    check_index(&hp, 2 + 3 * (9 + 7) + 1);
+    hp.mlp_bias = false;
+    check_index(&hp, 2 + 3 * (9 + 4) + 1);
+    assert_true(l2_tensor_index(&hp, L2_T_UP_BIAS, 0) == SIZE_MAX);
+    hp.attention_bias = false;
     hp.tied = true;
     check_index(&hp, 2 + 3 * 9);
     assert_true(l2_tensor_index(&hp, L2_T_HEAD, 0) == SIZE_MAX);
@@ -108,8 +117,10 @@ static void test_table_shapes(void **state)
         [L2_T_EMBED] = {10, 8},   [L2_T_ATTN_NORM] = {1, 8}, [L2_T_Q] = {16, 8},
         [L2_T_K] = {8, 8},        [L2_T_V] = {8, 8},         [L2_T_O] = {8, 16},
         [L2_T_FFN_NORM] = {1, 8}, [L2_T_GATE] = {6, 8},      [L2_T_UP] = {6, 8},
-        [L2_T_DOWN] = {8, 6},     [L2_T_NORM] = {1, 8},      [L2_T_HEAD] = {10, 8},
-        [L2_T_SCORE] = {2, 8}};
+        [L2_T_DOWN] = {8, 6},     [L2_T_Q_BIAS] = {16, 1},   [L2_T_K_BIAS] = {8, 1},
+        [L2_T_V_BIAS] = {8, 1},   [L2_T_O_BIAS] = {8, 1},    [L2_T_GATE_BIAS] = {6, 1},
+        [L2_T_UP_BIAS] = {6, 1},  [L2_T_DOWN_BIAS] = {8, 1}, [L2_T_NORM] = {1, 8},
+        [L2_T_HEAD] = {10, 8},    [L2_T_SCORE] = {2, 8}};
     struct l2_hparams hp = small;
     (void)state;
     hp.n_labels = 2;

@@ -77,7 +77,7 @@ static void assert_fails(const char *path, int code, const char *text)
 /* ---- config.json ---- */
 
 static const char base_config[] =
-    "\"model_type\": \"llama\", \"hidden_size\": 8, \"intermediate_size\": 6, "
+    "\"hidden_size\": 8, \"intermediate_size\": 6, "
     "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"num_key_value_heads\": 1, "
     "\"vocab_size\": 10, \"max_position_embeddings\": 12, \"rms_norm_eps\": 1e-5";
 
@@ -85,7 +85,9 @@ static void write_config(const char *more)
 {
     char text[2048];
     const char *arch =
-        strstr(more, "\"architectures\"") ? "" : "\"architectures\": [\"LlamaForCausalLM\"], ";
+        strstr(more, "\"architectures\"")
+            ? ""
+            : "\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", ";
     snprintf(text, sizeof text, "{%s%s%s%s}", arch, base_config, more[0] ? ", " : "", more);
     scratch_write_str(scratch, "config.json", text);
 }
@@ -100,6 +102,11 @@ static void test_config_accepted(void **state)
         "\"rope_scaling\": {\"type\": \"default\"}",
         "\"rope_parameters\": {\"rope_theta\": 10000.0, \"rope_type\": \"default\"}",
         "\"rope_parameters\": {\"rope_theta\": 10000}",
+        "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}",
+        "\"rope_parameters\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
+        "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 8192}",
+        "\"architectures\": [\"MistralForCausalLM\"], \"model_type\": \"mistral\"",
+        "\"layer_types\": [\"full_attention\", \"full_attention\"]",
         "\"attention_bias\": false, \"mlp_bias\": false, \"hidden_act\": \"silu\"",
         "\"attention_bias\": null, \"head_dim\": null, \"rope_theta\": null",
         "\"partial_rotary_factor\": 1.0",
@@ -128,26 +135,45 @@ static void test_config_refused(void **state)
         int code;
         const char *text;
     } cases[] = {
-        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}", L2_UNSUPPORTED,
-         "rope_scaling {\"type\":\"linear\",\"factor\":2.0} is not supported"},
+        {"\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", L2_UNSUPPORTED,
+         "rope_scaling {\"type\":\"dynamic\",\"factor\":2.0} is not supported"},
+        {"\"rope_scaling\": {\"type\": \"linear\"}", L2_CORRUPT, "factor is not a number"},
+        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", L2_CORRUPT,
+         "scaling factor 0 is not above 0"},
+        {"\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
+         "\"high_freq_factor\": 4}",
+         L2_CORRUPT, "original context of RoPE is 0"},
+        {"\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, "
+         "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 8192}",
+         L2_CORRUPT, "from frequency factor 4 to 4"},
         {"\"rope_scaling\": {\"factor\": 2.0}", L2_UNSUPPORTED, "rope_scaling"},
         {"\"rope_scaling\": {\"rope_type\": \"default\", \"type\": \"yarn\"}", L2_UNSUPPORTED,
          "rope_scaling"},
         {"\"rope_scaling\": 2", L2_UNSUPPORTED, "rope_scaling"},
-        {"\"rope_parameters\": {\"rope_type\": \"llama3\"}", L2_UNSUPPORTED, "rope_parameters"},
+        {"\"rope_parameters\": {\"rope_type\": \"llama3\"}", L2_CORRUPT, "factor is not a number"},
+        {"\"rope_parameters\": {\"rope_type\": \"longrope\"}", L2_UNSUPPORTED, "rope_parameters"},
         {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5}", L2_UNSUPPORTED,
          "rope_parameters"},
         {"\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5e5}}", L2_UNSUPPORTED,
          "rope_parameters"},
-        {"\"attention_bias\": true", L2_UNSUPPORTED, "attention_bias true is not supported"},
-        {"\"mlp_bias\": true", L2_UNSUPPORTED, "mlp_bias"},
+        {"\"attention_bias\": true", L2_CORRUPT,
+         "has no tensor model.layers.0.self_attn.q_proj.bias"},
+        {"\"mlp_bias\": true", L2_CORRUPT, "has no tensor model.layers.0.mlp.gate_proj.bias"},
+        {"\"mlp_bias\": 1", L2_CORRUPT, "mlp_bias is not true or false"},
+        {"\"layer_types\": [\"full_attention\", \"sliding_attention\"]", L2_UNSUPPORTED,
+         "layer_types \"sliding_attention\""},
         {"\"hidden_act\": \"gelu\"", L2_UNSUPPORTED, "hidden_act \"gelu\" is not supported"},
         {"\"hidden_act\": 3", L2_UNSUPPORTED, "hidden_act"},
         {"\"partial_rotary_factor\": 0.5", L2_UNSUPPORTED, "partial_rotary_factor"},
         {"\"quantization_config\": {\"bits\": 4}", L2_UNSUPPORTED, "quantization_config"},
         {"\"num_local_experts\": 8", L2_UNSUPPORTED, "num_local_experts"},
         {"\"sliding_window\": 11", L2_UNSUPPORTED, "sliding_window 11"},
-        {"\"architectures\": [\"MistralForCausalLM\"]", L2_UNSUPPORTED, "MistralForCausalLM"},
+        {"\"architectures\": [\"MixtralForCausalLM\"]", L2_UNSUPPORTED, "MixtralForCausalLM"},
+        {"\"architectures\": [\"MistralForCausalLM\"], \"model_type\": \"mistral\", "
+         "\"sliding_window\": 11",
+         L2_UNSUPPORTED, "sliding_window 11"},
+        {"\"architectures\": [\"MistralForCausalLM\"], \"attention_bias\": true", L2_UNSUPPORTED,
+         "attention_bias"},
         {"\"architectures\": []", L2_FORMAT, "architectures"},
         {"\"architectures\": \"LlamaForCausalLM\"", L2_FORMAT, "architectures"},
         {"\"vocab_size\": 11", L2_CORRUPT, "duplicate"},

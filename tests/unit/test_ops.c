@@ -79,7 +79,8 @@ static void test_rope(void **state)
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         for (size_t p = 0; p < sizeof positions / sizeof *positions; p++) {
             size_t n = 3 * dims[d];
-            l2_rope_frequencies(frequency, dims[d], 10000);
+            const struct l2_hparams hp = {.head_dim = (uint32_t)dims[d], .rope_theta = 10000};
+            l2_rope_frequencies(frequency, &hp);
             l2_rope_angles(cos, sin, positions[p], frequency, dims[d]);
             l2_ref_rope(want, x, 3, dims[d], positions[p], 10000);
             memcpy(y, x, sizeof y);
