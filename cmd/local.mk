@@ -10,6 +10,8 @@ noinst_LIBRARIES += cmd/libcommon.a
 cmd_libcommon_a_SOURCES = \
 	%D%/common/cli.c \
 	%D%/common/cli.h \
+	%D%/common/completion.c \
+	%D%/common/completion.h \
 	%D%/common/config_file.c \
 	%D%/common/config_file.h \
 	%D%/common/config_print.c \

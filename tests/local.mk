@@ -25,6 +25,7 @@ l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/cat.sh \
+	%D%/cmd/completion.sh \
 	%D%/cmd/config.sh \
 	%D%/cmd/corpus.sh \
 	%D%/cmd/embed.sh \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cli.h"
+#include "common/completion.h"
 #include "common/config_file.h"
 #include "common/message.h"
 #include "common/progress.h"
@@ -138,6 +139,49 @@ static int print_config(struct session *s, struct l2_err *err)
     return r;
 }
 
+static int build_tables(struct session *s)
+{
+    struct l2_cli *cli = &s->cli;
+    const struct l2_opt *own = cli->subcommand ? cli->subcommand->options : cli->program->options;
+    unsigned rows = cli->subcommand ? cli->subcommand->rows : cli->program->rows;
+    size_t n = 0;
+
+    l2_rows_build(rows, cli, &s->targets, s->model_rows, s->common_rows);
+    if (own)
+        s->tables[n++] = own;
+    s->tables[n++] = s->model_rows;
+    s->tables[n++] = s->common_rows;
+    s->tables[n] = NULL;
+    l2_options_init(&s->options, s->tables);
+    return L2_OK;
+}
+
+static int print_completion(struct session *s, const char *shell, struct l2_err *err)
+{
+    const struct l2_program *p = s->cli.program;
+    struct l2_completion_part parts[16];
+    struct session subs[16]; /* for their tables */
+    struct l2_buf out = {0};
+    size_t n = 0;
+    if (strcmp(shell, "bash") != 0 && strcmp(shell, "zsh") != 0)
+        return l2_err_set(err, L2_ARGUMENT, "--print-completion: want bash or zsh, got '%s'",
+                          shell);
+    if (!p->subcommands || s->cli.subcommand)
+        parts[n++] = (struct l2_completion_part){NULL, s->tables};
+    for (const struct l2_subcommand *c = p->subcommands;
+         c && c->name && n < 16 && !s->cli.subcommand; c++, n++) {
+        subs[n] = (struct session){.cli = {.program = p, .subcommand = c}};
+        build_tables(&subs[n]);
+        parts[n] = (struct l2_completion_part){c->name, subs[n].tables};
+    }
+    int r = l2_completion_print(strcmp(shell, "zsh") == 0 ? L2_ZSH : L2_BASH, p->name, parts, n,
+                                &out, err);
+    if (r == L2_OK)
+        r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, err);
+    l2_buf_release(&out);
+    return r;
+}
+
 /* ---- options ---- */
 
 /* The subcommand that argv[1] names; NULL where it is an option, or where err is set. */
@@ -159,23 +203,6 @@ static const struct l2_subcommand *find_subcommand(const struct l2_program *p, i
     else
         (void)l2_err_set(err, L2_ARGUMENT, "want a subcommand: %s", names);
     return NULL;
-}
-
-static int build_tables(struct session *s)
-{
-    struct l2_cli *cli = &s->cli;
-    const struct l2_opt *own = cli->subcommand ? cli->subcommand->options : cli->program->options;
-    unsigned rows = cli->subcommand ? cli->subcommand->rows : cli->program->rows;
-    size_t n = 0;
-
-    l2_rows_build(rows, cli, &s->targets, s->model_rows, s->common_rows);
-    if (own)
-        s->tables[n++] = own;
-    s->tables[n++] = s->model_rows;
-    s->tables[n++] = s->common_rows;
-    s->tables[n] = NULL;
-    l2_options_init(&s->options, s->tables);
-    return L2_OK;
 }
 
 /* Reads the command line without acting on it. */
@@ -301,6 +328,8 @@ static int run(struct session *s)
         r = print_help(s, &err);
     else if (given(s, "version"))
         r = print_version(cli, &err);
+    else if (given(s, "print-completion"))
+        r = print_completion(s, given(s, "print-completion"), &err);
     else {
         int status = configure(s);
         if (status != 0)

@@ -10,6 +10,7 @@
 /* What the rows that l2_cli_main itself handles are parsed into. */
 struct l2_rows_targets {
     bool help, version, print_config;
+    const char *print_completion;
     bool quiet, quiet_given;
     bool verbose, verbose_given;
     struct l2_strings config;
