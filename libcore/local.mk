@@ -12,6 +12,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/err.h \
 	%D%/util/gguf.c \
 	%D%/util/gguf.h \
+	%D%/util/gguf_write.c \
+	%D%/util/gguf_write.h \
 	%D%/util/ids.c \
 	%D%/util/ids.h \
 	%D%/util/input.c \
@@ -92,6 +94,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/fingerprint.h \
 	%D%/model/gguf_read.c \
 	%D%/model/gguf_read.h \
+	%D%/model/gguf_write.c \
+	%D%/model/gguf_write.h \
 	%D%/model/hf_config.c \
 	%D%/model/hf_config.h \
 	%D%/model/hf_read.c \
@@ -109,6 +113,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/preset.h \
 	%D%/model/quant.c \
 	%D%/model/quant.h \
+	%D%/model/quant_encode.c \
+	%D%/model/quant_encode.h \
 	%D%/model/safetensors.c \
 	%D%/model/safetensors.h \
 	%D%/model/tensors.c \

@@ -1,9 +1,12 @@
-/* Block-quantised weights: decoding, in the layouts of ggml. */
+/* Block-quantised weights: the table, and decoding, in the layouts of ggml. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
 #include "model/quant.h"
 
+#include <string.h>
+
+#include "model/quant_encode.h"
 #include "util/num.h"
 
 static float get_f16(const uint8_t *p)
@@ -122,44 +125,42 @@ static void decode_q5_k(float *out, const uint8_t *in, size_t n_blocks)
     }
 }
 
-/* 128 bytes of low nibbles, 64 of high pairs of bits, 16 x int8 scales, d f16. In each half of 128
- * values, byte l < 32 of the high pairs serves values l, l + 32, l + 64 and l + 96; the low nibbles
- * of bytes l and l + 32 belong to the first two, the high nibbles to the last two. */
-static int q6_k_value(const uint8_t *block, unsigned i)
-{
-    unsigned half = i / 128, quarter = i % 128 / 32, l = i % 32;
-    int low = block[64 * half + 32 * (quarter % 2) + l] >> 4 * (quarter / 2) & 15;
-    int high = block[128 + 32 * half + l] >> 2 * quarter & 3;
-    return low | high << 4;
-}
-
+/* 128 bytes of low nibbles, 64 of high pairs of bits, 16 x int8 scales, d f16. */
 static void decode_q6_k(float *out, const uint8_t *in, size_t n_blocks)
 {
     for (; n_blocks > 0; n_blocks--, in += 210, out += 256) {
         float d = get_f16(in + 208);
         for (unsigned i = 0; i < 256; i++) {
             float step = d * (float)(int8_t)in[192 + i / 16];
-            out[i] = step * (float)(q6_k_value(in, i) - 32);
+            out[i] = step * (float)(l2_q6_k_value(in, i) - 32);
         }
     }
 }
 
 const struct l2_quant l2_quants[] = {
-    {"Q4_0", 2, 32, 18, decode_q4_0},
-    {"Q4_1", 3, 32, 20, decode_q4_1},
-    {"Q5_0", 6, 32, 22, decode_q5_0},
-    {"Q5_1", 7, 32, 24, decode_q5_1},
-    {"Q8_0", 8, 32, 34, decode_q8_0},
-    {"Q4_K", 12, 256, 144, decode_q4_k},
-    {"Q5_K", 13, 256, 176, decode_q5_k},
-    {"Q6_K", 14, 256, 210, decode_q6_k},
-    {NULL, 0, 0, 0, NULL},
+    {"Q4_0", 2, 32, 18, decode_q4_0, NULL},
+    {"Q4_1", 3, 32, 20, decode_q4_1, NULL},
+    {"Q5_0", 6, 32, 22, decode_q5_0, NULL},
+    {"Q5_1", 7, 32, 24, decode_q5_1, NULL},
+    {"Q8_0", 8, 32, 34, decode_q8_0, l2_encode_q8_0},
+    {"Q4_K", 12, 256, 144, decode_q4_k, l2_encode_q4_k},
+    {"Q5_K", 13, 256, 176, decode_q5_k, NULL},
+    {"Q6_K", 14, 256, 210, decode_q6_k, l2_encode_q6_k},
+    {NULL, 0, 0, 0, NULL, NULL},
 };
 
 const struct l2_quant *l2_quant_by_ggml_type(uint32_t type)
 {
     for (const struct l2_quant *q = l2_quants; q->name; q++)
         if (q->ggml_type == type)
+            return q;
+    return NULL;
+}
+
+const struct l2_quant *l2_quant_by_name(const char *name)
+{
+    for (const struct l2_quant *q = l2_quants; q->name; q++)
+        if (strcmp(q->name, name) == 0)
             return q;
     return NULL;
 }

@@ -15,6 +15,9 @@ struct l2_quant {
     uint32_t block_bytes;
     /* n_blocks blocks at any alignment to n_blocks * block_values floats. */
     void (*decode)(float *out, const uint8_t *in, size_t n_blocks);
+    /* The other way, of finite values; NULL where l2 does not write the type. A value too large for
+     * the type's scale becomes one that is not finite. */
+    void (*encode)(uint8_t *out, const float *in, size_t n_blocks);
 };
 
 /* Ended by a row without a name. */
@@ -22,5 +25,6 @@ extern const struct l2_quant l2_quants[];
 
 /* NULL when there is no such type. */
 const struct l2_quant *l2_quant_by_ggml_type(uint32_t type);
+const struct l2_quant *l2_quant_by_name(const char *name);
 
 #endif
