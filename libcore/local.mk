@@ -126,7 +126,16 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/attention.c \
 	%D%/kern/backend.h \
 	%D%/kern/blas.c \
+	%D%/kern/blas.h \
+	%D%/kern/causal.c \
+	%D%/kern/causal.h \
+	%D%/kern/cross_entropy.c \
+	%D%/kern/dot.c \
 	%D%/kern/expf.h \
+	%D%/kern/gemm.c \
+	%D%/kern/gemm.h \
+	%D%/kern/gemm_bf16.c \
+	%D%/kern/gemm_bf16.h \
 	%D%/kern/linear.c \
 	%D%/kern/linear.h \
 	%D%/kern/math.c \
@@ -148,6 +157,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/swiglu.c \
 	%D%/kern/vec.h \
 	%D%/kern/vec_attention.h \
+	%D%/kern/vec_grad.h \
 	%D%/kern/vec_panel.h \
 	%D%/kern/vec_rows.h \
 	%D%/kern/weight.c \
@@ -162,6 +172,16 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/init.h \
 	%D%/nn/kv.c \
 	%D%/nn/kv.h \
+	%D%/nn/net.c \
+	%D%/nn/net.h \
+	%D%/nn/net_backward.c \
+	%D%/nn/net_batch.c \
+	%D%/nn/net_forward.c \
+	%D%/nn/net_heads.c \
+	%D%/nn/net_linear.c \
+	%D%/nn/net_state.h \
+	%D%/nn/params.c \
+	%D%/nn/params.h \
 	%D%/nn/weights.c \
 	%D%/nn/weights.h
 libcore_libl2_a_SOURCES += \

@@ -112,6 +112,11 @@ l2_unit_tests += tests/unit/test_ops
 tests_unit_test_ops_SOURCES = %D%/unit/test_ops.c
 tests_unit_test_ops_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_net
+tests_unit_test_net_SOURCES = %D%/unit/ref_net.c %D%/unit/ref_net.h %D%/unit/scratch.c \
+	%D%/unit/scratch.h %D%/unit/test_net.c
+tests_unit_test_net_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
 tests_unit_test_opt_LDADD = $(l2_test_libs)

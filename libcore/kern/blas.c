@@ -2,11 +2,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include "kern/backend.h"
+#include "kern/blas.h"
 
 #include <cblas.h>
 #include <stdio.h>
 #include "kern/aligned.h"
+#include "kern/backend.h"
 #include "kern/weight.h"
 #include "util/num.h"
 
@@ -26,6 +27,12 @@ struct job {
     size_t m;
     uint32_t slice; /* rows of W a task */
 };
+
+/* Nothing else sets this number. */
+void l2_blas_one_thread(void)
+{
+    openblas_set_num_threads(1);
+}
 
 static void describe(char *out, size_t out_size)
 {
@@ -48,7 +55,7 @@ static int pack(struct l2_weight *out, const struct l2_tensor *const *parts, siz
     int r = l2_weight_init(out, parts, n_parts, err);
     if (r != L2_OK)
         return r;
-    openblas_set_num_threads(1); /* the threads are ours; nothing else sets this number */
+    l2_blas_one_thread();
     out->dtype = L2_F32;
     if (!l2_mul_size(out->rows, out->cols, &values))
         return l2_err_set(err, L2_LIMIT, "a matrix of %u rows and %u columns is too large",

@@ -11,6 +11,9 @@
 
 /* y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i], for i < n. y may be x. */
 void l2_rmsnorm_fwd(float *y, const float *x, const float *weight, size_t n, float eps);
+/* Adds the gradients to dx and dweight. */
+void l2_rmsnorm_bwd(float *dx, float *dweight, const float *x, const float *weight, const float *dy,
+                    size_t n, float eps);
 
 /* Rotary position embedding. The angle of pair i < head_dim / 2 at position pos is pos *
  * frequency[i], frequency[i] = theta^(-2i/head_dim) over the model's scaling, in double by our own
@@ -21,12 +24,21 @@ void l2_rope_angles(float *cos, float *sin, uint32_t pos, const double *frequenc
 /* Rotates n_heads heads of x (n_heads, head_dim) in place, pairs (i, i + head_dim/2), by one
  * position's angles. */
 void l2_rope_fwd(float *x, size_t n_heads, size_t head_dim, const float *cos, const float *sin);
+/* Turns the gradient of the rotated heads into that of x, in place. */
+void l2_rope_bwd(float *dx, size_t n_heads, size_t head_dim, const float *cos, const float *sin);
 
 /* y[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)). y may be gate. */
 void l2_swiglu_fwd(float *y, const float *gate, const float *up, size_t n);
+/* dgate may be gate, dup may be up. */
+void l2_swiglu_bwd(float *dgate, float *dup, const float *gate, const float *up, const float *dy,
+                   size_t n);
 
 /* x[i] += y[i] */
 void l2_add_fwd(float *x, const float *y, size_t n);
+
+/* sum of x[i] y[i]; and dx[i] += d y[i], d the gradient of the product. */
+float l2_dot_fwd(const float *x, const float *y, size_t n);
+void l2_dot_bwd(float *dx, const float *y, float d, size_t n);
 
 /* y[i] = x[i] * factor. y may be x. */
 void l2_scale_fwd(float *y, const float *x, size_t n, float factor);
@@ -34,6 +46,18 @@ void l2_scale_fwd(float *y, const float *x, size_t n, float factor);
 /* max and log(sum(exp(x - max))) + max over n >= 1 logits, in double for the sum. False when a
  * logit is not finite. */
 bool l2_logsumexp(const float *x, size_t n, float *max, double *lse);
+
+/* What is known of a row of n logits: log p(i) = logit i - max - log_sum. */
+struct l2_softmax_row {
+    float max;
+    double sum, log_sum; /* of exp(logit - max) */
+    float entropy;       /* in nats */
+};
+/* Replaces the logits x by exp(x - max). Not finite where a logit is not. */
+void l2_log_softmax_fwd(struct l2_softmax_row *out, float *x, size_t n);
+/* After it: x becomes the gradient, with respect to the logits, of the sum of c(i) log p(i) over
+ * some tokens i, but for the c(i) that the caller adds to x[i] himself; total is the sum of c. */
+void l2_log_softmax_bwd(float *x, size_t n, const struct l2_softmax_row *row, float total);
 
 /* Positions of a block of keys and values. */
 #define L2_ATTEND_BLOCK 64

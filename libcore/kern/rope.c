@@ -29,3 +29,8 @@ void l2_rope_fwd(float *x, size_t n_heads, size_t head_dim, const float *cos, co
 {
     l2_simd_best()->rope(x, n_heads, head_dim, cos, sin);
 }
+
+void l2_rope_bwd(float *dx, size_t n_heads, size_t head_dim, const float *cos, const float *sin)
+{
+    l2_simd_best()->rope_bwd(dx, n_heads, head_dim, cos, sin);
+}

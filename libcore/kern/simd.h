@@ -49,6 +49,19 @@ struct l2_simd {
     float (*max)(const float *x, size_t n);
     /* sum of expf(x[i] - shift), summed in double. */
     double (*sum_exp)(const float *x, size_t n, float shift);
+    void (*rmsnorm_bwd)(float *dx, float *dweight, const float *x, const float *weight,
+                        const float *dy, size_t n, float eps);
+    void (*rope_bwd)(float *dx, size_t n_heads, size_t head_dim, const float *cos,
+                     const float *sin);
+    void (*swiglu_bwd)(float *dgate, float *dup, const float *gate, const float *up,
+                       const float *dy, size_t n);
+    /* ds[i] = p[i] (dp[i] - d) factor. ds may be dp. */
+    void (*softmax_bwd)(float *ds, const float *p, const float *dp, size_t n, float d,
+                        float factor);
+    /* y[i] = expf(x[i] - shift); returns their sum, and in moment, where it is not NULL, the sum of
+     * y[i] (x[i] - shift). y may be x. */
+    double (*exp_sum)(float *y, const float *x, size_t n, float shift, double *moment);
+    float (*dot)(const float *x, const float *y, size_t n);
 };
 
 /* The fastest set that this processor has. */

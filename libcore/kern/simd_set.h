@@ -10,6 +10,7 @@
 #include "kern/vec_panel.h"
 #include "kern/vec_attention.h"
 #include "kern/vec_rows.h"
+#include "kern/vec_grad.h"
 
 const struct l2_simd L2_SIMD_SET = {
     .name = L2_SIMD_NAME,
@@ -24,6 +25,12 @@ const struct l2_simd L2_SIMD_SET = {
     .expf_row = vec_expf_row,
     .max = vec_max,
     .sum_exp = vec_sum_exp,
+    .rmsnorm_bwd = vec_rmsnorm_bwd,
+    .rope_bwd = vec_rope_bwd,
+    .swiglu_bwd = vec_swiglu_bwd,
+    .softmax_bwd = vec_softmax_bwd,
+    .exp_sum = vec_exp_sum,
+    .dot = vec_dot,
 };
 
 #endif

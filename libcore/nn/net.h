@@ -19,7 +19,7 @@ struct l2_net_opts {
 
 /* Rows [first, first + n) of a batch are successive positions of one sequence. A span whose parent
  * is an earlier span goes on where that one ends, and sees it: a prompt and the completions that
- * share it are computed once each. */
+ * share it are computed once each. A span has 15 ancestors at most, and ends within the context. */
 #define L2_NO_PARENT UINT32_MAX
 struct l2_span {
     uint32_t first, n;
@@ -68,7 +68,8 @@ void l2_net_label_head(struct l2_net *net, const uint32_t *rows, size_t n, float
 void l2_net_label_head_bwd(struct l2_net *net, const uint32_t *rows, size_t n, const float *dscores,
                            struct l2_params *grads);
 
-/* Adds the gradients of everything below the heads to grads. */
+/* Adds the gradients of everything below the heads to grads, once a forward pass; hidden_grad is
+ * used up. The same bits for any number of threads. */
 void l2_net_backward(struct l2_net *net, struct l2_params *grads);
 
 #endif

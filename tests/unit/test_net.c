@@ -1,0 +1,559 @@
+/* Unit tests of the differentiable model: gradients against central differences of a reference in
+ * double and against goldens, options that must not change results, batches that are refused. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "model/safetensors.h"
+#include "nn/net.h"
+#include "ref_net.h"
+#include "scratch.h"
+#include "util/num.h"
+
+#define MAX_ROWS 400
+
+static const struct l2_hparams base_hp = {.head = L2_HEAD_VOCAB,
+                                          .dim = 20,
+                                          .hidden = 28,
+                                          .n_layers = 2,
+                                          .n_heads = 4,
+                                          .n_kv_heads = 2,
+                                          .head_dim = 6,
+                                          .vocab_size = 37,
+                                          .context = 512,
+                                          .norm_eps = 1e-5f,
+                                          .rope_theta = 10000};
+
+/* Two trees: a prompt that two completions share, one of which forks again; and a sequence alone
+ * that is longer than attention's blocks. */
+static const struct l2_span spans[] = {
+    {0, 7, L2_NO_PARENT}, {7, 5, 0}, {12, 140, L2_NO_PARENT}, {152, 70, 0}, {222, 3, 3}};
+#define N_ROWS    225
+#define N_SPANS   (sizeof spans / sizeof *spans)
+#define N_TARGETS 9
+static const struct l2_target targets[N_TARGETS] = {{0, 3},   {6, 36},  {6, 4},   {6, 4},  {11, 0},
+                                                    {100, 9}, {151, 1}, {221, 2}, {224, 5}};
+static const float coefficient[N_TARGETS] = {-0.5f, -0.25f, 0.3f,  -0.7f, -0.2f,
+                                             -1,    -0.4f,  -0.6f, 0.9f};
+
+static float noise(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(*seed >> 8) * 0x1p-23f - 1;
+}
+
+static struct l2_params *params_new(const struct l2_hparams *hp, uint32_t seed)
+{
+    struct l2_params *p;
+    struct l2_err err = {0};
+    assert_int_equal(l2_params_new(&p, hp, &err), L2_OK);
+    for (size_t i = 0; i < p->n_tensors; i++) {
+        enum l2_role role;
+        uint32_t layer, rows, cols;
+        l2_tensor_at(hp, i, &role, &layer);
+        l2_role_shape(hp, role, &rows, &cols);
+        for (size_t j = 0; j < (size_t)rows * cols; j++)
+            p->values[p->offset[i] + j] =
+                noise(&seed) * 0.4f + (rows == 1 && !l2_roles[role].decayed ? 1 : 0);
+    }
+    return p;
+}
+
+static const uint32_t *tokens(void)
+{
+    static uint32_t t[N_ROWS];
+    uint32_t seed = 9;
+    for (size_t i = 0; i < N_ROWS; i++)
+        t[i] = (uint32_t)((noise(&seed) + 1) * 18);
+    return t;
+}
+
+static struct l2_net_batch batch(void)
+{
+    return (struct l2_net_batch){tokens(), N_ROWS, spans, N_SPANS};
+}
+
+static struct l2_net *net_new(const struct l2_hparams *hp, const struct l2_net_opts *opts)
+{
+    struct l2_net *net;
+    struct l2_err err = {0};
+    assert_int_equal(l2_net_new(&net, hp, opts, &err), L2_OK);
+    return net;
+}
+
+/* One forward and backward pass of the test's loss; value (N_TARGETS). */
+static struct l2_params *gradients(const struct l2_params *p, const struct l2_net_opts *opts,
+                                   float *value)
+{
+    struct l2_err err = {0};
+    struct l2_net *net = net_new(&p->hp, opts);
+    struct l2_net_batch b = batch();
+    struct l2_params *grads;
+    assert_int_equal(l2_params_new(&grads, &p->hp, &err), L2_OK);
+    assert_int_equal(l2_net_forward(net, p, &b, &err), L2_OK);
+    if (p->hp.head == L2_HEAD_VOCAB) {
+        assert_int_equal(
+            l2_net_vocab_head(net, targets, N_TARGETS, coefficient, grads, value, NULL, &err),
+            L2_OK);
+    } else {
+        for (uint32_t t = 0; t < N_TARGETS; t++) {
+            float all[4], d[4] = {0};
+            d[t % p->hp.n_labels] = coefficient[t];
+            l2_net_label_head(net, &targets[t].row, 1, all);
+            value[t] = all[t % p->hp.n_labels];
+            l2_net_label_head_bwd(net, &targets[t].row, 1, d, grads);
+        }
+    }
+    l2_net_backward(net, grads);
+    l2_net_free(net);
+    return grads;
+}
+
+static double norm_of(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
+/* Moves tensor i along a random direction, and along the gradient itself. */
+static void check_tensor(const struct l2_params *p, const struct l2_params *grads, double *values,
+                         const struct ref_loss *loss, size_t i)
+{
+    size_t first = p->offset[i], n = p->offset[i + 1] - first;
+    double size = norm_of(grads->values + first, n);
+    uint32_t seed = (uint32_t)i + 77;
+    float *step = malloc(n * sizeof *step);
+    assert_non_null(step);
+    assert_true(size > 0);
+    for (int along = 0; along < 2; along++) {
+        double want, got = 0, length, side[2];
+        for (size_t j = 0; j < n; j++)
+            step[j] = along ? grads->values[first + j] : noise(&seed);
+        length = norm_of(step, n);
+        for (int s = 0; s < 2; s++) {
+            for (size_t j = 0; j < n; j++)
+                values[first + j] =
+                    (double)p->values[first + j] + (s ? 1e-5 : -1e-5) * (double)step[j] / length;
+            side[s] = ref_loss(p, values, loss, NULL);
+        }
+        want = (side[1] - side[0]) / 2e-5;
+        for (size_t j = 0; j < n; j++) {
+            got += (double)grads->values[first + j] * (double)step[j] / length;
+            values[first + j] = (double)p->values[first + j];
+        }
+        if (fabs(got - want) > 1e-5 * size)
+            fail_msg("tensor %zu: derivative %.9g, want %.9g, norm %.9g", i, got, want, size);
+    }
+    free(step);
+}
+
+static void check_gradients(const struct l2_hparams *hp)
+{
+    struct l2_params *p = params_new(hp, 5);
+    struct l2_net_opts opts = {.max_rows = MAX_ROWS};
+    struct l2_net_batch b = batch();
+    struct ref_loss loss = {&b, targets, coefficient, N_TARGETS};
+    float value[N_TARGETS];
+    double want[N_TARGETS];
+    struct l2_params *grads = gradients(p, &opts, value);
+    size_t n = p->offset[p->n_tensors];
+    double *values = malloc(n * sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (double)p->values[i];
+    (void)ref_loss(p, values, &loss, want);
+    for (size_t t = 0; t < N_TARGETS; t++)
+        assert_true(fabs((double)value[t] - want[t]) <= 1e-5 * (1 + fabs(want[t])));
+    for (size_t i = 0; i < p->n_tensors; i++)
+        check_tensor(p, grads, values, &loss, i);
+    free(values);
+    l2_params_free(grads);
+    l2_params_free(p);
+}
+
+static void test_central_differences(void **state)
+{
+    struct l2_hparams hp = base_hp;
+    (void)state;
+    check_gradients(&hp);
+    hp.tied = true;
+    hp.n_kv_heads = 4;
+    check_gradients(&hp);
+}
+
+static void test_biases_and_labels(void **state)
+{
+    struct l2_hparams hp = base_hp;
+    (void)state;
+    hp.attention_bias = hp.mlp_bias = true;
+    hp.head = L2_HEAD_LABELS;
+    hp.n_labels = 2;
+    check_gradients(&hp);
+}
+
+/* Memory saved and threads added change no bit. */
+static void test_equal_bits(void **state)
+{
+    struct l2_params *p = params_new(&base_hp, 6);
+    struct l2_net_opts opts = {.max_rows = MAX_ROWS};
+    struct l2_err err = {0};
+    float value[N_TARGETS], other[N_TARGETS];
+    size_t bytes = p->offset[p->n_tensors] * sizeof *p->values;
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        opts = (struct l2_net_opts){.max_rows = MAX_ROWS, .products = bf16 ? L2_BF16 : L2_F32};
+        struct l2_params *grads = gradients(p, &opts, value);
+        for (int threads = 1; threads <= 3; threads += 2) {
+            assert_int_equal(l2_pool_new(&opts.pool, threads, &err), L2_OK);
+            opts.recompute = threads == 3;
+            struct l2_params *again = gradients(p, &opts, other);
+            assert_memory_equal(value, other, sizeof value);
+            assert_memory_equal(grads->values, again->values, bytes);
+            l2_params_free(again);
+            l2_pool_free(opts.pool);
+        }
+        l2_params_free(grads);
+    }
+    l2_params_free(p);
+}
+
+/* A prompt computed once gives what each of its continuations gives alone. */
+static void test_shared_prompt(void **state)
+{
+    static const struct l2_span apart[] = {{0, 12, L2_NO_PARENT}, {12, 17, L2_NO_PARENT}};
+    static const struct l2_span shared[] = {{0, 7, L2_NO_PARENT}, {7, 5, 0}, {12, 10, 0}};
+    static const struct l2_target at_apart[] = {{6, 3}, {11, 8}, {18, 5}, {28, 9}};
+    static const struct l2_target at_shared[] = {{6, 3}, {6, 5}, {11, 8}, {21, 9}};
+    static const float c_apart[] = {-1, -2, -3, -4}, c_shared[] = {-1, -3, -2, -4};
+    uint32_t two[29];
+    struct l2_net_opts opts = {.max_rows = 29};
+    struct l2_err err = {0};
+    struct l2_params *p = params_new(&base_hp, 8), *g[2];
+    struct l2_net *net = net_new(&base_hp, &opts);
+    float value[2][4];
+    (void)state;
+    memcpy(two, tokens(), 12 * sizeof *two);
+    memcpy(two + 12, two, 7 * sizeof *two);
+    memcpy(two + 19, tokens() + 12, 10 * sizeof *two);
+    for (int i = 0; i < 2; i++) {
+        struct l2_net_batch b = {i ? tokens() : two, i ? 22 : 29, i ? shared : apart, i ? 3 : 2};
+        assert_int_equal(l2_params_new(&g[i], &base_hp, &err), L2_OK);
+        assert_int_equal(l2_net_forward(net, p, &b, &err), L2_OK);
+        assert_int_equal(l2_net_vocab_head(net, i ? at_shared : at_apart, 4, i ? c_shared : c_apart,
+                                           g[i], value[i], NULL, &err),
+                         L2_OK);
+        l2_net_backward(net, g[i]);
+    }
+    assert_true(fabsf(value[0][2] - value[1][1]) < 1e-5f);
+    assert_true(fabsf(value[0][3] - value[1][3]) < 1e-5f);
+    for (size_t i = 0; i < p->n_tensors; i++) {
+        size_t first = p->offset[i], n = p->offset[i + 1] - first;
+        double size = norm_of(g[0]->values + first, n);
+        for (size_t j = first; j < first + n; j++)
+            g[1]->values[j] -= g[0]->values[j];
+        assert_true(norm_of(g[1]->values + first, n) <= 1e-5 * size);
+    }
+    l2_net_free(net);
+    l2_params_free(g[0]);
+    l2_params_free(g[1]);
+    l2_params_free(p);
+}
+
+/* Without a backward pass: the same values in less memory; entropy by its definition. */
+static void test_inference(void **state)
+{
+    struct l2_params *p = params_new(&base_hp, 6);
+    struct l2_net_opts train = {.max_rows = MAX_ROWS},
+                       infer = {.max_rows = MAX_ROWS, .inference = true};
+    struct l2_net *net = net_new(&base_hp, &infer);
+    struct l2_net_batch b = batch();
+    struct l2_target every[37];
+    struct l2_err err = {0};
+    float value[N_TARGETS], other[N_TARGETS], all[37], entropy[37];
+    double want = 0, total = 0;
+    (void)state;
+    assert_true(l2_net_bytes(&base_hp, &infer) < l2_net_bytes(&base_hp, &train));
+    l2_params_free(gradients(p, &train, value));
+    assert_int_equal(l2_net_forward(net, p, &b, &err), L2_OK);
+    assert_int_equal(l2_net_vocab_head(net, targets, N_TARGETS, NULL, NULL, other, NULL, &err),
+                     L2_OK);
+    assert_memory_equal(value, other, sizeof value);
+    for (uint32_t i = 0; i < 37; i++)
+        every[i] = (struct l2_target){50, i};
+    assert_int_equal(l2_net_vocab_head(net, every, 37, NULL, NULL, all, entropy, &err), L2_OK);
+    for (int i = 0; i < 37; i++) {
+        total += exp((double)all[i]);
+        want -= exp((double)all[i]) * (double)all[i];
+    }
+    assert_true(fabs(total - 1) < 1e-5 && fabs((double)entropy[36] - want) < 1e-5);
+    l2_net_free(net);
+    l2_params_free(p);
+}
+
+/* bf16 has 8 bits: the gradient of a tensor points the same way within a few parts in a hundred. */
+static void test_bf16(void **state)
+{
+    struct l2_params *p = params_new(&base_hp, 6);
+    struct l2_net_opts opts = {.max_rows = MAX_ROWS};
+    float value[N_TARGETS], rounded[N_TARGETS];
+    struct l2_params *exact = gradients(p, &opts, value), *grads;
+    (void)state;
+    opts.products = L2_BF16;
+    grads = gradients(p, &opts, rounded);
+    assert_memory_not_equal(value, rounded, sizeof value);
+    for (size_t t = 0; t < N_TARGETS; t++)
+        assert_true(fabsf(value[t] - rounded[t]) < 0.15f);
+    for (size_t i = 0; i < p->n_tensors; i++) {
+        size_t first = p->offset[i], n = p->offset[i + 1] - first;
+        double size = norm_of(exact->values + first, n);
+        for (size_t j = first; j < first + n; j++)
+            grads->values[j] -= exact->values[j];
+        assert_true(norm_of(grads->values + first, n) < 0.1 * size);
+    }
+    l2_params_free(grads);
+    l2_params_free(exact);
+    l2_params_free(p);
+}
+
+static void test_refused(void **state)
+{
+    static const struct l2_span gap[] = {{0, 3, L2_NO_PARENT}, {4, 3, L2_NO_PARENT}};
+    static const struct l2_span forward[] = {{0, 3, 1}, {3, 4, L2_NO_PARENT}};
+    static const struct l2_span empty[] = {{0, 7, L2_NO_PARENT}, {7, 0, 0}};
+    static const struct l2_span shorter[] = {{0, 6, L2_NO_PARENT}};
+    static const struct l2_span whole[] = {{0, 7, L2_NO_PARENT}};
+    static const uint32_t high[] = {1, 2, 3, 4, 5, 6, 37};
+    const struct l2_net_batch bad[] = {{tokens(), 7, gap, 2},   {tokens(), 7, forward, 2},
+                                       {tokens(), 7, empty, 2}, {tokens(), 7, shorter, 1},
+                                       {high, 7, whole, 1},     {tokens(), 0, whole, 0},
+                                       {tokens(), 9, spans, 2}};
+    const struct l2_target bad_targets[][2] = {
+        {{7, 1}, {7, 1}}, {{0, 37}, {1, 1}}, {{3, 1}, {2, 1}}};
+    struct l2_net_batch good = {tokens(), 7, whole, 1};
+    struct l2_net_opts opts = {.max_rows = 8}, none = {0};
+    struct l2_hparams hp = base_hp;
+    struct l2_params *p = params_new(&hp, 1);
+    struct l2_err err = {0};
+    struct l2_net *net;
+    float logprob[2];
+    (void)state;
+    assert_int_equal(l2_net_new(&net, &hp, &none, &err), L2_ARGUMENT);
+    assert_null(net);
+    net = net_new(&hp, &opts);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(l2_net_forward(net, p, &bad[i], &err), L2_ARGUMENT);
+    assert_int_equal(l2_net_forward(net, p, &good, &err), L2_OK);
+    for (size_t i = 0; i < sizeof bad_targets / sizeof *bad_targets; i++)
+        assert_int_equal(l2_net_vocab_head(net, bad_targets[i], 2, NULL, NULL, logprob, NULL, &err),
+                         L2_ARGUMENT);
+    l2_net_free(net);
+    hp.context = 6;
+    net = net_new(&hp, &opts);
+    assert_int_equal(l2_net_forward(net, p, &good, &err), L2_ARGUMENT);
+    l2_net_free(net);
+    opts.max_rows = UINT32_MAX;
+    hp.dim = hp.hidden = 1u << 30;
+    hp.n_layers = 1000;
+    assert_true(l2_net_bytes(&hp, &opts) == UINT64_MAX);
+    l2_params_free(p);
+}
+
+/* Compares with a file of gradients: 1e-5 of each tensor's norm. */
+static void same_gradients(const struct l2_params *grads, const char *name)
+{
+    struct l2_map map;
+    struct l2_st_file file;
+    struct l2_err err = {0};
+    const char *path = shared_path(name);
+    assert_non_null(path);
+    assert_int_equal(l2_map_open(&map, path, &err), L2_OK);
+    assert_int_equal(l2_st_read(&file, &map, &err), L2_OK);
+    assert_int_equal(file.n, grads->n_tensors);
+    for (size_t i = 0; i < grads->n_tensors; i++) {
+        enum l2_role role;
+        uint32_t layer;
+        char want[128];
+        size_t e = 0;
+        double sum = 0, size = 0;
+        l2_tensor_at(&grads->hp, i, &role, &layer);
+        l2_tensor_name(role, layer, want, sizeof want);
+        while (e < file.n && strcmp(file.entries[e].name, want) != 0)
+            e++;
+        assert_true(e < file.n);
+        for (size_t j = 0; j < (file.entries[e].end - file.entries[e].begin) / 4; j++) {
+            double v = (double)l2_get_f32le(map.data + file.entries[e].begin + 4 * j);
+            double d = (double)grads->values[grads->offset[i] + j] - v;
+            sum += d * d;
+            size += v * v;
+        }
+        if (!(sum <= 1e-10 * size))
+            fail_msg("%s of %s: off by %.3g of its norm", want, name, sqrt(sum / size));
+    }
+    l2_st_release(&file);
+    l2_map_release(&map);
+}
+
+struct golden {
+    json_t *train;
+    struct l2_params *p, *grads;
+    struct l2_net *net;
+    uint32_t tokens[MAX_ROWS];
+    struct l2_span spans[16];
+    struct l2_net_batch batch;
+};
+
+static void golden_open(struct golden *g, const char *model)
+{
+    struct l2_net_opts opts = {.max_rows = MAX_ROWS};
+    struct l2_model *m;
+    struct l2_err err = {0};
+    memset(g, 0, sizeof *g);
+    if (!shared_path("golden/gqa64/train.json"))
+        skip();
+    g->train = json_load_file(shared_path("golden/gqa64/train.json"), 0, NULL);
+    assert_non_null(g->train);
+    assert_int_equal(l2_model_open(&m, shared_path(model), &err), L2_OK);
+    assert_int_equal(l2_params_new(&g->p, &m->hp, &err), L2_OK);
+    assert_int_equal(l2_params_new(&g->grads, &m->hp, &err), L2_OK);
+    l2_params_load(g->p, m, NULL);
+    g->net = net_new(&m->hp, &opts);
+    l2_model_close(m);
+    g->batch = (struct l2_net_batch){g->tokens, 0, g->spans, 0};
+}
+
+static void golden_close(struct golden *g)
+{
+    json_decref(g->train);
+    l2_net_free(g->net);
+    l2_params_free(g->p);
+    l2_params_free(g->grads);
+}
+
+static void golden_add(struct golden *g, const json_t *ids, size_t n)
+{
+    g->spans[g->batch.n_spans++] =
+        (struct l2_span){(uint32_t)g->batch.n_rows, (uint32_t)n, L2_NO_PARENT};
+    for (size_t i = 0; i < n; i++)
+        g->tokens[g->batch.n_rows++] = (uint32_t)json_integer_value(json_array_get(ids, i));
+}
+
+static void golden_lm(const char *what, const char *file, bool answers)
+{
+    struct golden g;
+    struct l2_target want[MAX_ROWS];
+    float c[MAX_ROWS], logprob[MAX_ROWS];
+    size_t n = 0;
+    double loss = 0;
+    struct l2_err err = {0};
+    golden_open(&g, "golden/gqa64/hf-f32");
+    for (size_t b = 0; b < 3; b++) {
+        json_t *ids = json_array_get(json_object_get(g.train, "tokens"), b);
+        size_t first = g.batch.n_rows, length, answer;
+        length = (size_t)json_integer_value(json_array_get(json_object_get(g.train, "lengths"), b));
+        answer =
+            (size_t)json_integer_value(json_array_get(json_object_get(g.train, "answer_start"), b));
+        golden_add(&g, ids, length);
+        for (size_t t = answers ? answer : 1; t < length; t++)
+            want[n++] = (struct l2_target){(uint32_t)(first + t - 1), g.tokens[first + t]};
+    }
+    for (size_t i = 0; i < n; i++)
+        c[i] = -1.0f / (float)n;
+    assert_int_equal(l2_net_forward(g.net, g.p, &g.batch, &err), L2_OK);
+    assert_int_equal(l2_net_vocab_head(g.net, want, n, c, g.grads, logprob, NULL, &err), L2_OK);
+    l2_net_backward(g.net, g.grads);
+    for (size_t i = 0; i < n; i++)
+        loss -= (double)logprob[i] / (double)n;
+    json_t *golden = json_object_get(json_object_get(g.train, what), "loss");
+    assert_true(fabs(loss - json_number_value(golden)) < 1e-5);
+    same_gradients(g.grads, file);
+    golden_close(&g);
+}
+
+static void test_golden_pretrain(void **state)
+{
+    (void)state;
+    golden_lm("pretrain", "golden/gqa64/grad_pretrain.safetensors", false);
+}
+
+static void test_golden_sft(void **state)
+{
+    (void)state;
+    golden_lm("sft", "golden/gqa64/grad_sft.safetensors", true);
+}
+
+static void test_golden_reward(void **state)
+{
+    struct golden g;
+    uint32_t last[8];
+    float score[8], d[8];
+    double loss = 0;
+    struct l2_err err = {0};
+    (void)state;
+    golden_open(&g, "golden/gqa64/rm-f32");
+    json_t *reward = json_object_get(g.train, "reward");
+    for (size_t i = 0; i < 8; i++) {
+        json_t *ids = json_array_get(json_object_get(reward, i < 4 ? "chosen" : "rejected"), i % 4);
+        golden_add(&g, ids, json_array_size(ids));
+        last[i] = (uint32_t)g.batch.n_rows - 1;
+    }
+    assert_int_equal(l2_net_forward(g.net, g.p, &g.batch, &err), L2_OK);
+    l2_net_label_head(g.net, last, 8, score);
+    for (size_t i = 0; i < 4; i++) {
+        double margin = json_number_value(json_array_get(json_object_get(reward, "margin"), i));
+        double z = (double)score[i] - (double)score[i + 4] - margin;
+        loss += log(1 + exp(-z)) / 4;
+        d[i] = (float)(-1 / (1 + exp(z)) / 4);
+        d[i + 4] = -d[i];
+    }
+    assert_true(fabs(loss - json_number_value(json_object_get(reward, "loss"))) < 1e-5);
+    l2_net_label_head_bwd(g.net, last, 8, d, g.grads);
+    l2_net_backward(g.net, g.grads);
+    same_gradients(g.grads, "golden/gqa64/grad_reward.safetensors");
+    golden_close(&g);
+}
+
+/* Rows come out as they went in. */
+static void test_params(void **state)
+{
+    struct l2_params *p = params_new(&base_hp, 3);
+    struct l2_err err = {0};
+    float rows[2 * 20];
+    (void)state;
+    assert_int_equal(l2_params_rows(p, L2_T_K, 1, 3, 2, rows, &err), L2_OK);
+    assert_memory_equal(rows, l2_params_at(p, L2_T_K, 1) + (size_t)3 * 20, sizeof rows);
+    assert_null(l2_params_at(p, L2_T_SCORE, 0));
+    for (size_t i = 0; i <= p->n_tensors; i++)
+        assert_int_equal(p->offset[i] % 16, 0);
+    l2_params_free(p);
+    l2_params_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_params),
+        cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_biases_and_labels),
+        cmocka_unit_test(test_equal_bits),
+        cmocka_unit_test(test_shared_prompt),
+        cmocka_unit_test(test_inference),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_golden_pretrain),
+        cmocka_unit_test(test_golden_sft),
+        cmocka_unit_test(test_golden_reward),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
