@@ -41,6 +41,7 @@ l2_scripts = \
 	%D%/cmd/pipes.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rsample.sh \
+	%D%/cmd/scale.sh \
 	%D%/cmd/score.sh \
 	%D%/cmd/tokenize-spm.sh \
 	%D%/cmd/tokenize.sh
@@ -258,6 +259,7 @@ tests_bench_bench_SOURCES = \
 	%D%/bench/case_engine.c \
 	%D%/bench/case_stream.c \
 	%D%/bench/case_tokenize.c \
+	%D%/bench/case_train.c \
 	%D%/bench/probe.c
 tests_bench_bench_LDADD = $(l2_model_libs)
 
