@@ -136,12 +136,26 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/gemm.h \
 	%D%/kern/gemm_bf16.c \
 	%D%/kern/gemm_bf16.h \
+	%D%/kern/layout.c \
+	%D%/kern/layout.h \
 	%D%/kern/linear.c \
 	%D%/kern/linear.h \
 	%D%/kern/math.c \
 	%D%/kern/math.h \
+	%D%/kern/narrow.c \
+	%D%/kern/narrow.h \
 	%D%/kern/native.c \
+	%D%/kern/native_pack.c \
+	%D%/kern/native_pack.h \
 	%D%/kern/ops.h \
+	%D%/kern/pack_quant.c \
+	%D%/kern/pack_quant.h \
+	%D%/kern/pairs_avx2.c \
+	%D%/kern/pairs_avx512.c \
+	%D%/kern/pairs_portable.c \
+	%D%/kern/q8_avx2.c \
+	%D%/kern/q8_avx512.c \
+	%D%/kern/q8_portable.c \
 	%D%/kern/ref.c \
 	%D%/kern/ref.h \
 	%D%/kern/rmsnorm.c \
@@ -158,7 +172,10 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/vec.h \
 	%D%/kern/vec_attention.h \
 	%D%/kern/vec_grad.h \
+	%D%/kern/vec_narrow.h \
+	%D%/kern/vec_pairs.h \
 	%D%/kern/vec_panel.h \
+	%D%/kern/vec_q8.h \
 	%D%/kern/vec_rows.h \
 	%D%/kern/weight.c \
 	%D%/kern/weight.h

@@ -109,6 +109,10 @@ tests_unit_test_model_bad_SOURCES = \
 	%D%/unit/test_model_bad.c
 tests_unit_test_model_bad_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_narrow
+tests_unit_test_narrow_SOURCES = %D%/unit/test_narrow.c
+tests_unit_test_narrow_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_ops
 tests_unit_test_ops_SOURCES = %D%/unit/test_ops.c
 tests_unit_test_ops_LDADD = $(l2_test_libs)

@@ -48,15 +48,14 @@ static void pack_row(void *arg, size_t row)
 }
 
 static int pack(struct l2_weight *out, const struct l2_tensor *const *parts, size_t n_parts,
-                uint32_t head_dim, struct l2_pool *pool, struct l2_err *err)
+                const struct l2_pack_opts *opts, struct l2_pool *pool, struct l2_err *err)
 {
-    struct pack job = {out, parts, head_dim};
+    struct pack job = {out, parts, opts->head_dim};
     size_t values;
     int r = l2_weight_init(out, parts, n_parts, err);
     if (r != L2_OK)
         return r;
     l2_blas_one_thread();
-    out->dtype = L2_F32;
     if (!l2_mul_size(out->rows, out->cols, &values))
         return l2_err_set(err, L2_LIMIT, "a matrix of %u rows and %u columns is too large",
                           (unsigned)out->rows, (unsigned)out->cols);
@@ -83,9 +82,16 @@ static void run_slice(void *arg, size_t i)
                     cols, part, cols, 0, job->y + first, (int)w->rows);
 }
 
-static void linear(struct l2_pool *pool, float *y, const float *x, size_t m,
-                   const struct l2_weight *w)
+static size_t scratch(const struct l2_weight *w, size_t m)
 {
+    (void)w, (void)m;
+    return 0;
+}
+
+static void linear(struct l2_pool *pool, float *y, const float *x, size_t m,
+                   const struct l2_weight *w, void *unused)
+{
+    (void)unused;
     struct job job = {w, y, x, m, MIN_SLICE};
     uint32_t threads = (uint32_t)l2_pool_threads(pool);
     if (m == 0 || w->rows == 0)
@@ -101,5 +107,6 @@ const struct l2_backend l2_backend_blas = {
     .describe = describe,
     .pack = pack,
     .release = l2_weight_release,
+    .scratch = scratch,
     .linear = linear,
 };

@@ -13,6 +13,11 @@ size_t l2_simd_all(const struct l2_simd *out[L2_SIMD_MAX])
         out[n++] = &l2_simd_avx2;
     if (__builtin_cpu_supports("avx512f"))
         out[n++] = &l2_simd_avx512;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni")) {
+        out[n++] = &l2_simd_avx512_vnni;
+        if (__builtin_cpu_supports("avx512bf16"))
+            out[n++] = &l2_simd_avx512_bf16;
+    }
 #endif
     return n;
 }

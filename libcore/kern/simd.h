@@ -6,27 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "model/tensors.h"
+#include "kern/layout.h"
+#include "kern/narrow.h"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__SSE2__)
 #    define L2_SIMD_X86 1
 #endif
-
-/* Matrix rows a panel has: weights are packed so that the rows of a panel are the lanes of vectors.
- */
-#define L2_PANEL 64
-
-/* A matrix product sums this many columns at a time: within a block in order from 0, then block
- * after block. Part of the definition of native's results. */
-#define L2_SUM_BLOCK 256
-
-/* Part of a matrix: width rows, a multiple of 16, of which valid are real and the others are zero.
- */
-struct l2_panel {
-    const void *data; /* (cols, width) of dtype, aligned to 64 */
-    enum l2_dtype dtype;
-    uint32_t cols, width, valid;
-};
 
 /* The kernels of one instruction set. Sets that are alike in fused give equal bits: the same
  * operations in the same order, and sums over lanes have 16 lanes whatever the width of a register.
@@ -34,7 +19,9 @@ struct l2_panel {
 struct l2_simd {
     const char *name;
     bool fused; /* products of matrices round once for a multiplication and an addition */
-    /* y[i * ldy + j] = sum over k of x[i * cols + k] * panel[k][j] for i < m, j < valid. */
+    const struct l2_narrow *pairs, *q8; /* products with narrowed activations */
+    /* y[i * ldy + j] = sum over k of x[i * cols + k] * panel[k][j] for i < m, j < valid; any layout
+     * but BF16_PAIRS, quantised values as l2_layout_expand has them. */
     void (*panel)(float *y, size_t ldy, const float *x, size_t m, const struct l2_panel *p);
     /* The rest as ops.h and math.h have them. */
     void (*attend_block)(const float *q, size_t group, size_t head_dim, const float *k,
@@ -69,12 +56,14 @@ const struct l2_simd *l2_simd_best(void);
 
 /* All sets that this processor has, the portable one first; tests compare them. Returns their
  * number. */
-#define L2_SIMD_MAX 3
+#define L2_SIMD_MAX 5
 size_t l2_simd_all(const struct l2_simd *out[L2_SIMD_MAX]);
 
 extern const struct l2_simd l2_simd_portable;
 #ifdef L2_SIMD_X86
 extern const struct l2_simd l2_simd_avx2, l2_simd_avx512;
+/* AVX-512 with VNNI, and with BF16 too. */
+extern const struct l2_simd l2_simd_avx512_vnni, l2_simd_avx512_bf16;
 #endif
 
 #endif

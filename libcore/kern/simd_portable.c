@@ -4,6 +4,7 @@
 
 #define L2_LANES 4
 #define L2_TARGET
-#define L2_SIMD_SET  l2_simd_portable
-#define L2_SIMD_NAME "portable"
 #include "kern/simd_set.h"
+
+const struct l2_simd l2_simd_portable =
+    L2_SIMD_TABLE("portable", &l2_pairs_portable, &l2_q8_portable);

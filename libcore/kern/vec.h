@@ -16,10 +16,10 @@
 #define VEC_FN static inline __attribute__((always_inline, unused)) L2_TARGET
 
 #ifdef __clang__
-#    define VEC_UNROLL _Pragma("unroll")
+#    define VEC_UNROLL _Pragma("clang loop unroll(full)")
 #    pragma clang fp contract(off)
 #else
-#    define VEC_UNROLL _Pragma("GCC unroll 8")
+#    define VEC_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 typedef float vf __attribute__((vector_size(4 * L2_LANES)));
@@ -69,6 +69,22 @@ VEC_FN vf vec_mul_add(float a, vf b, vf c)
 #endif
 }
 
+/* a * b + c, of vectors */
+VEC_FN vf vec_fma(vf a, vf b, vf c)
+{
+#if L2_LANES == 16
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif L2_LANES == 8
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FP_FAST_FMAF)
+    for (int i = 0; i < L2_LANES; i++)
+        c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
 /* The lanes of a where the mask is all ones, of b where it is 0. */
 VEC_FN vf vec_select(vi mask, vf a, vf b)
 {
@@ -79,6 +95,40 @@ VEC_FN vf vec_select(vi mask, vf a, vf b)
 VEC_FN vf vec_larger(vf a, vf b)
 {
     return vec_select(a > b, a, b);
+}
+
+typedef uint16_t vh __attribute__((vector_size(2 * L2_LANES)));
+typedef uint16_t vh_mem __attribute__((vector_size(2 * L2_LANES), aligned(2), may_alias));
+
+VEC_FN vu vec_widen(const uint16_t *p)
+{
+#if L2_LANES == 16
+    return (vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+#elif L2_LANES == 8
+    return (vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+#else
+    return __builtin_convertvector((vh) * (const vh_mem *)p, vu);
+#endif
+}
+
+/* Half-precision values to float, exactly. */
+VEC_FN vf vec_from_f16(const uint16_t *p)
+{
+#if L2_LANES == 16
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+#else
+    /* Exponent and fraction in their places, then the bias is mended by a product, which serves
+     * subnormals too; an exponent of all ones stays one. */
+    vu h = vec_widen(p);
+    vf magnitude = (vf)((h & 0x7fff) << 13) * 0x1p112f;
+    vu special = (vu)((h & 0x7c00) == 0x7c00) & 0x7f800000;
+    return (vf)((vu)magnitude | special | (h & 0x8000) << 16);
+#endif
+}
+
+VEC_FN vf vec_from_bf16(const uint16_t *p)
+{
+    return (vf)(vec_widen(p) << 16);
 }
 
 /* A row's last n < 16 values, with fill behind them. */

@@ -57,14 +57,14 @@ static L2_TARGET void vec_attend_block(const float *q, size_t group, size_t head
     size_t left = (group + VEC_TILE - 1) / VEC_TILE;
     for (size_t i = 0; i < group; left--) {
         size_t rows = (group - i + left - 1) / left;
-        vec_tile(rows, s[0], VEC_BLOCK, q + i * head_dim, head_dim, k, L2_F32, VEC_BLOCK, end,
+        vec_tile(rows, s[0], VEC_BLOCK, q + i * head_dim, head_dim, k, L2_LAYOUT_F32, VEC_BLOCK, end,
                  head_dim, false);
         for (size_t r = 0; r < rows; r++)
             factor[r] = vec_softmax_merge(s[r], n, &m[i + r], &l[i + r]);
         for (size_t j = 0; j < width; j += VEC_BLOCK) {
             size_t cols = width - j < VEC_BLOCK ? width - j : VEC_BLOCK;
             size_t valid = head_dim - j < VEC_BLOCK ? head_dim - j : VEC_BLOCK;
-            vec_tile(rows, sums[0], VEC_BLOCK, s[0], VEC_BLOCK, v + j, L2_F32, width, cols, n,
+            vec_tile(rows, sums[0], VEC_BLOCK, s[0], VEC_BLOCK, v + j, L2_LAYOUT_F32, width, cols, n,
                      false);
             for (size_t r = 0; r < rows; r++)
                 vec_scale_add(o + (i + r) * head_dim + j, factor[r], sums[r], valid);

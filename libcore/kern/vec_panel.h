@@ -6,47 +6,13 @@
 #define VEC_TILE   6 /* rows at once at most */
 #define VEC_DIRECT 3 /* tiles that expand 16-bit weights for themselves at most */
 
-typedef uint16_t vh __attribute__((vector_size(2 * L2_LANES)));
-typedef uint16_t vh_mem __attribute__((vector_size(2 * L2_LANES), aligned(2), may_alias));
-
-VEC_FN vu vec_widen(const uint16_t *p)
-{
-#if L2_LANES == 16
-    return (vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-#elif L2_LANES == 8
-    return (vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
-#else
-    return __builtin_convertvector((vh) * (const vh_mem *)p, vu);
-#endif
-}
-
-/* Half-precision values to float, exactly. */
-VEC_FN vf vec_from_f16(const uint16_t *p)
-{
-#if L2_LANES == 16
-    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
-#else
-    /* Exponent and fraction in their places, then the bias is mended by a product, which serves
-     * subnormals too; an exponent of all ones stays one. */
-    vu h = vec_widen(p);
-    vf magnitude = (vf)((h & 0x7fff) << 13) * 0x1p112f;
-    vu special = (vu)((h & 0x7c00) == 0x7c00) & 0x7f800000;
-    return (vf)((vu)magnitude | special | (h & 0x8000) << 16);
-#endif
-}
-
-VEC_FN vf vec_from_bf16(const uint16_t *p)
-{
-    return (vf)(vec_widen(p) << 16);
-}
-
 /* Values i, i + 1, ... of w. */
-VEC_FN vf vec_weights(const void *w, size_t i, enum l2_dtype dtype)
+VEC_FN vf vec_weights(const void *w, size_t i, enum l2_layout layout)
 {
-    switch (dtype) {
-    case L2_F16:
+    switch (layout) {
+    case L2_LAYOUT_F16:
         return vec_from_f16((const uint16_t *)w + i);
-    case L2_BF16:
+    case L2_LAYOUT_BF16:
         return vec_from_bf16((const uint16_t *)w + i);
     default:
         return vec_load((const float *)w + i);
@@ -57,14 +23,14 @@ VEC_FN vf vec_weights(const void *w, size_t i, enum l2_dtype dtype)
  * one stripe of NV vectors: each sum is a lane of an accumulator of its own, so that its order is
  * that of k whatever M and NV are. */
 VEC_FN void vec_stripe(float *y, size_t ldy, const float *x, size_t ldx, const void *w, size_t ldw,
-                       size_t n, bool add, enum l2_dtype dtype, const int M, const int NV)
+                       size_t n, bool add, enum l2_layout layout, const int M, const int NV)
 {
     vf acc[VEC_TILE][8] = {0};
     for (size_t k = 0; k < n; k++) {
         vf b[8];
         VEC_UNROLL
         for (int j = 0; j < NV; j++)
-            b[j] = vec_weights(w, k * ldw + (size_t)j * L2_LANES, dtype);
+            b[j] = vec_weights(w, k * ldw + (size_t)j * L2_LANES, layout);
         VEC_UNROLL
         for (int i = 0; i < M; i++) {
             float a = x[(size_t)i * ldx + k];
@@ -86,15 +52,15 @@ VEC_FN void vec_stripe(float *y, size_t ldy, const float *x, size_t ldx, const v
 /* The stripes of a panel of width columns, a multiple of 16: NV vectors each, as many as leave room
  * in the registers for M rows of sums, and narrow ones for the rest. */
 VEC_FN void vec_stripes(float *y, size_t ldy, const float *x, size_t ldx, const void *w, size_t ldw,
-                        size_t width, size_t n, bool add, enum l2_dtype dtype, const int M,
+                        size_t width, size_t n, bool add, enum l2_layout layout, const int M,
                         const int NV)
 {
     const size_t wide = (size_t)NV * L2_LANES;
-    size_t size = dtype == L2_F32 ? 4 : 2, j = 0;
+    size_t size = layout == L2_LAYOUT_F32 ? 4 : 2, j = 0;
     for (; j + wide <= width; j += wide)
-        vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, dtype, M, NV);
+        vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, layout, M, NV);
     for (; j < width; j += 16)
-        vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, dtype, M, VEC_16);
+        vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, layout, M, VEC_16);
 }
 
 /* Vectors a stripe: with 32 registers 24 sums, with 16 registers 8 to 12. */
@@ -109,7 +75,7 @@ VEC_FN void vec_stripes(float *y, size_t ldy, const float *x, size_t ldx, const 
                                                 const void *w, size_t ldw, size_t width, size_t n, \
                                                 bool add)                                          \
     {                                                                                              \
-        vec_stripes(y, ldy, x, ldx, w, ldw, width, n, add, L2_##type, m, VEC_NV(m));               \
+        vec_stripes(y, ldy, x, ldx, w, ldw, width, n, add, L2_LAYOUT_##type, m, VEC_NV(m));        \
     }
 #define VEC_DEFINE_TILES(type)                                                                     \
     VEC_DEFINE_TILE(type, 1)                                                                       \
@@ -129,18 +95,20 @@ VEC_DEFINE_TILES(BF16)
 
 /* y (m, width) = x (m, n) w (n, width), or added to y; m <= VEC_TILE. */
 static L2_TARGET void vec_tile(size_t m, float *y, size_t ldy, const float *x, size_t ldx,
-                               const void *w, enum l2_dtype dtype, size_t ldw, size_t width,
+                               const void *w, enum l2_layout layout, size_t ldw, size_t width,
                                size_t n, bool add)
 {
     static void (*const tiles[][VEC_TILE])(float *, size_t, const float *, size_t, const void *,
-                                           size_t, size_t, size_t, bool) = {
-        [L2_F32] = VEC_TILES(F32), [L2_F16] = VEC_TILES(F16), [L2_BF16] = VEC_TILES(BF16)};
-    tiles[dtype][m - 1](y, ldy, x, ldx, w, ldw, width, n, add);
+                                           size_t, size_t, size_t,
+                                           bool) = {[L2_LAYOUT_F32] = VEC_TILES(F32),
+                                                    [L2_LAYOUT_F16] = VEC_TILES(F16),
+                                                    [L2_LAYOUT_BF16] = VEC_TILES(BF16)};
+    tiles[layout][m - 1](y, ldy, x, ldx, w, ldw, width, n, add);
 }
 
-static L2_TARGET void vec_expand(float *out, const void *w, size_t n, enum l2_dtype dtype)
+static L2_TARGET void vec_expand(float *out, const void *w, size_t n, enum l2_layout layout)
 {
-    if (dtype == L2_F16)
+    if (layout == L2_LAYOUT_F16)
         for (size_t i = 0; i < n; i += L2_LANES)
             vec_store(out + i, vec_from_f16((const uint16_t *)w + i));
     else
@@ -152,54 +120,56 @@ static L2_TARGET void vec_expand(float *out, const void *w, size_t n, enum l2_dt
  * 16-bit weights are expanded once for all tiles where they are more than VEC_DIRECT, else by each.
  */
 static L2_TARGET void vec_panel_block(float *y, size_t ldy, const float *x, size_t ldx, size_t m,
-                                      const void *w, enum l2_dtype dtype, size_t width, size_t n,
+                                      const void *w, enum l2_layout layout, size_t width, size_t n,
                                       bool add)
 {
     float expanded[L2_SUM_BLOCK * L2_PANEL] __attribute__((aligned(64)));
     size_t left = (m + VEC_TILE - 1) / VEC_TILE;
-    if (dtype != L2_F32 && left > VEC_DIRECT) {
-        vec_expand(expanded, w, n * width, dtype);
+    if (layout != L2_LAYOUT_F32 && left > VEC_DIRECT) {
+        vec_expand(expanded, w, n * width, layout);
         w = expanded;
-        dtype = L2_F32;
+        layout = L2_LAYOUT_F32;
     }
     for (size_t i = 0; i < m; left--) {
         size_t rows = (m - i + left - 1) / left;
-        vec_tile(rows, y + i * ldy, ldy, x + i * ldx, ldx, w, dtype, width, width, n, add);
+        vec_tile(rows, y + i * ldy, ldy, x + i * ldx, ldx, w, layout, width, width, n, add);
         i += rows;
     }
 }
 
-/* A panel with padding has its sums in a buffer first, VEC_TILE rows at a time. */
-static L2_TARGET void vec_panel_padded(float *y, size_t ldy, const float *x, size_t m,
-                                       const struct l2_panel *p)
+/* Columns [k, k + n) of a panel for m rows of x; quantised ones are expanded first. */
+static L2_TARGET void vec_panel_columns(float *y, size_t ldy, const float *x, size_t m,
+                                        const struct l2_panel *p, size_t k, size_t n)
 {
-    float sums[VEC_TILE * L2_PANEL];
-    size_t size = p->dtype == L2_F32 ? 4 : 2;
-    for (size_t i = 0; i < m; i += VEC_TILE) {
-        size_t rows = m - i < VEC_TILE ? m - i : VEC_TILE;
-        for (size_t k = 0; k < p->cols; k += L2_SUM_BLOCK) {
-            size_t n = p->cols - k < L2_SUM_BLOCK ? p->cols - k : L2_SUM_BLOCK;
-            vec_panel_block(sums, p->width, x + i * p->cols + k, p->cols, rows,
-                            (const char *)p->data + k * p->width * size, p->dtype, p->width, n,
-                            k > 0);
-        }
-        for (size_t r = 0; r < rows; r++)
-            memcpy(y + (i + r) * ldy, sums + r * p->width, p->valid * sizeof *y);
+    float expanded[L2_SUM_BLOCK * L2_PANEL] __attribute__((aligned(64)));
+    if (l2_layout_quantised(p->layout)) {
+        l2_layout_expand(expanded, p, k, n);
+        vec_panel_block(y, ldy, x + k, p->cols, m, expanded, L2_LAYOUT_F32, p->width, n, k > 0);
+    } else {
+        size_t size = p->layout == L2_LAYOUT_F32 ? 4 : 2;
+        vec_panel_block(y, ldy, x + k, p->cols, m, (const char *)p->data + k * p->width * size,
+                        p->layout, p->width, n, k > 0);
     }
 }
+
+/* A panel with padding has its sums in a buffer first, so many rows at a time. */
+#define VEC_PADDED (4 * VEC_TILE)
 
 static L2_TARGET void vec_panel(float *y, size_t ldy, const float *x, size_t m,
                                 const struct l2_panel *p)
 {
-    if (p->valid < p->width) {
-        vec_panel_padded(y, ldy, x, m, p);
-        return;
-    }
-    size_t size = p->dtype == L2_F32 ? 4 : 2;
-    for (size_t k = 0; k < p->cols; k += L2_SUM_BLOCK) {
-        size_t n = p->cols - k < L2_SUM_BLOCK ? p->cols - k : L2_SUM_BLOCK;
-        vec_panel_block(y, ldy, x + k, p->cols, m, (const char *)p->data + k * p->width * size,
-                        p->dtype, p->width, n, k > 0);
+    float sums[VEC_PADDED * L2_PANEL];
+    bool padded = p->valid < p->width;
+    size_t step = padded ? VEC_PADDED : m;
+    for (size_t i = 0; i < m; i += step) {
+        size_t rows = m - i < step ? m - i : step;
+        for (size_t k = 0; k < p->cols; k += L2_SUM_BLOCK) {
+            size_t n = p->cols - k < L2_SUM_BLOCK ? p->cols - k : L2_SUM_BLOCK;
+            vec_panel_columns(padded ? sums : y + i * ldy, padded ? p->width : ldy, x + i * p->cols,
+                              rows, p, k, n);
+        }
+        for (size_t r = 0; padded && r < rows; r++)
+            memcpy(y + (i + r) * ldy, sums + r * p->width, p->valid * sizeof *y);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "kern/weight.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +13,13 @@ int l2_weight_init(struct l2_weight *w, const struct l2_tensor *const *parts, si
                    struct l2_err *err)
 {
     uint64_t rows = 0;
+    assert(n_parts > 0 && n_parts <= L2_MAX_PARTS);
     memset(w, 0, sizeof *w);
     w->cols = parts[0]->cols;
-    w->dtype = parts[0]->dtype;
     for (size_t i = 0; i < n_parts; i++) {
         if (parts[i]->cols != w->cols)
             return l2_err_set(err, L2_CORRUPT, "matrices for one input differ in width: %u and %u",
                               (unsigned)w->cols, (unsigned)parts[i]->cols);
-        if (parts[i]->dtype != w->dtype || parts[i]->dtype == L2_QUANTISED)
-            w->dtype = L2_F32;
         rows += parts[i]->rows;
     }
     if (rows > INT_MAX || w->cols > INT_MAX)
@@ -40,6 +39,7 @@ const struct l2_tensor *l2_weight_part(const struct l2_tensor *const *parts, uin
 
 void l2_weight_release(struct l2_weight *w)
 {
-    free(w->data);
+    if (!w->borrowed)
+        free(w->data);
     memset(w, 0, sizeof *w);
 }

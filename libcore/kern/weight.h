@@ -5,8 +5,8 @@
 
 #include "kern/backend.h"
 
-/* Fills in rows, cols and dtype (the parts' own where they agree, else F32) of an empty weight.
- * L2_CORRUPT when the parts' cols differ, L2_LIMIT when the rows are too many. */
+/* Fills in rows and cols of an empty weight. L2_CORRUPT when the parts' cols differ, L2_LIMIT when
+ * the rows are too many. */
 int l2_weight_init(struct l2_weight *w, const struct l2_tensor *const *parts, size_t n_parts,
                    struct l2_err *err) L2_MUST_CHECK;
 

@@ -79,7 +79,7 @@ static void decode_q5_1(float *out, const uint8_t *in, size_t n_blocks)
 
 /* The first four pairs lie in 6 bits of a byte each; the last four have their low 4 bits in bytes 8
  * to 11 and their high 2 bits at the top of the first eight bytes. */
-static void kquant_scale_min(const uint8_t packed[12], unsigned j, uint8_t *scale, uint8_t *min)
+void l2_kquant_scale_min(const uint8_t packed[12], unsigned j, uint8_t *scale, uint8_t *min)
 {
     if (j < 4) {
         *scale = packed[j] & 63;
@@ -99,7 +99,7 @@ static void decode_q4_k(float *out, const uint8_t *in, size_t n_blocks)
         for (unsigned j = 0; j < 8; j++) {
             const uint8_t *q = in + 16 + 32 * (j / 2);
             uint8_t scale, min;
-            kquant_scale_min(in + 4, j, &scale, &min);
+            l2_kquant_scale_min(in + 4, j, &scale, &min);
             float step = d * scale, offset = dmin * min;
             for (int i = 0; i < 32; i++)
                 out[32 * j + i] = step * (float)(j % 2 ? q[i] >> 4 : q[i] & 15) - offset;
@@ -115,7 +115,7 @@ static void decode_q5_k(float *out, const uint8_t *in, size_t n_blocks)
         for (unsigned j = 0; j < 8; j++) {
             const uint8_t *high = in + 16, *q = in + 48 + 32 * (j / 2);
             uint8_t scale, min;
-            kquant_scale_min(in + 4, j, &scale, &min);
+            l2_kquant_scale_min(in + 4, j, &scale, &min);
             float step = d * scale, offset = dmin * min;
             for (int i = 0; i < 32; i++) {
                 int low = j % 2 ? q[i] >> 4 : q[i] & 15;

@@ -23,8 +23,16 @@ struct l2_quant {
 /* Ended by a row without a name. */
 extern const struct l2_quant l2_quants[];
 
+/* GGUF's numbers of the types that are computed with as they are. */
+#define L2_GGML_Q8_0 8
+#define L2_GGML_Q4_K 12
+#define L2_GGML_Q6_K 14
+
 /* NULL when there is no such type. */
 const struct l2_quant *l2_quant_by_ggml_type(uint32_t type);
 const struct l2_quant *l2_quant_by_name(const char *name);
+
+/* Scale and minimum of sub-block j < 8 among the 12 bytes of Q4_K and Q5_K that pack them. */
+void l2_kquant_scale_min(const uint8_t packed[12], unsigned j, uint8_t *scale, uint8_t *min);
 
 #endif

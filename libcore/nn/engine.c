@@ -61,6 +61,9 @@ static int alloc_buffers(struct l2_engine *e, struct l2_err *err)
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
         if (floats[i].width > 0)
             *floats[i].p = buffer(e, floats[i].n, floats[i].width, sizeof(float), &r, err);
+    size_t scratch = l2_weights_scratch(&e->weights, n);
+    if (scratch > 0)
+        e->scratch = buffer(e, scratch, 1, 1, &r, err);
     return r;
 }
 
@@ -96,7 +99,7 @@ int l2_engine_new(struct l2_engine **out, const struct l2_model *m,
     r = l2_kv_pool_new(&e->kv, &run, opts->kv_bytes, err);
     if (r == L2_OK)
         r = l2_weights_init(&e->weights, m, opts->backend, run.n_layers, whole,
-                            whole && !opts->no_head, opts->pool, err);
+                            whole && !opts->no_head, &opts->pack, opts->pool, err);
     if (r == L2_OK)
         r = alloc_buffers(e, err);
     if (r != L2_OK) {
@@ -112,9 +115,10 @@ void l2_engine_free(struct l2_engine *e)
 {
     if (!e)
         return;
-    void *const owned[] = {e->frequency, e->rows, e->wanted, e->chunks,  e->cos, e->sin,
-                           e->x,         e->h,    e->delta,  e->qkv,     e->q,   e->o,
-                           e->max,       e->sum,  e->att,    e->gate_up, e->act, e->values};
+    void *const owned[] = {e->frequency, e->rows, e->wanted, e->chunks, e->cos,
+                           e->sin,       e->x,    e->h,      e->delta,  e->qkv,
+                           e->q,         e->o,    e->max,    e->sum,    e->att,
+                           e->gate_up,   e->act,  e->values, e->scratch};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     l2_weights_release(&e->weights);

@@ -6,6 +6,7 @@
 #include "kern/backend.h"
 #include "model/model.h"
 #include "nn/kv.h"
+#include "nn/weights.h"
 
 struct l2_engine;
 
@@ -15,6 +16,7 @@ struct l2_engine_opts {
     uint32_t max_rows;    /* rows of one forward pass at most */
     uint32_t max_outputs; /* rows with outputs at most */
     uint64_t kv_bytes;    /* memory for the KV cache */
+    struct l2_weights_opts pack;
     uint32_t
         n_layers; /* run only the first n_layers, and then no final norm; 0: all and the norm */
     bool

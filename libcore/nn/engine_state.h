@@ -46,6 +46,7 @@ struct l2_engine {
     float *att;       /* (n_heads * head_dim) */
     float *gate_up;   /* (2 * hidden) */
     float *act;       /* (hidden) */
+    void *scratch;    /* of matrix products, or NULL */
     float *values;    /* (max_outputs, vocab_size or n_labels), or NULL */
 };
 

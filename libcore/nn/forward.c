@@ -39,7 +39,7 @@ void l2_engine_rows(struct l2_engine *e, void (*fn)(struct l2_engine *, void *, 
 static void linear(struct l2_engine *e, float *y, const float *x, const struct l2_weight *w,
                    size_t n_rows)
 {
-    e->weights.backend->linear(e->opts.pool, y, x, n_rows, w);
+    e->weights.backend->linear(e->opts.pool, y, x, n_rows, w, e->scratch);
 }
 
 /* y (rows, width) += bias (width), every row. */

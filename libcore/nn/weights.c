@@ -11,6 +11,7 @@
 struct packing {
     struct l2_weights *w;
     const struct l2_model *m;
+    struct l2_pack_opts opts;
     struct l2_pool *pool;
     struct l2_err *err;
     int result; /* once it is not L2_OK nothing more is packed */
@@ -24,7 +25,7 @@ static void pack(struct packing *p, struct l2_weight *out, const enum l2_role *r
         return;
     for (size_t i = 0; i < n_roles; i++)
         parts[i] = l2_model_tensor(p->m, roles[i], layer);
-    p->result = p->w->backend->pack(out, parts, n_roles, p->m->hp.head_dim, p->pool, p->err);
+    p->result = p->w->backend->pack(out, parts, n_roles, &p->opts, p->pool, p->err);
     p->w->bytes += out->bytes;
 }
 
@@ -87,9 +88,11 @@ static void pack_layer(struct packing *p, uint32_t i)
 
 int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                     const struct l2_backend *backend, uint32_t n_layers, bool with_norm,
-                    bool with_head, struct l2_pool *pool, struct l2_err *err)
+                    bool with_head, const struct l2_weights_opts *opts, struct l2_pool *pool,
+                    struct l2_err *err)
 {
-    struct packing p = {w, m, pool, err, L2_OK};
+    struct l2_pack_opts pack_opts = {m->hp.head_dim, opts->type, opts->narrow};
+    struct packing p = {w, m, pack_opts, pool, err, L2_OK};
     memset(w, 0, sizeof *w);
     w->backend = backend;
     w->embed = l2_model_tensor(m, L2_T_EMBED, 0);
@@ -108,6 +111,20 @@ int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
         pack(&p, &w->head, &head, 1, 0);
     }
     return p.result;
+}
+
+size_t l2_weights_scratch(const struct l2_weights *w, size_t m)
+{
+    size_t most = w->backend->scratch(&w->head, m);
+    for (uint32_t i = 0; i < w->n_layers; i++) {
+        const struct l2_layer_weights *l = &w->layers[i];
+        const struct l2_weight *const all[] = {&l->qkv, &l->o, &l->gate_up, &l->down};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) {
+            size_t bytes = w->backend->scratch(all[j], m);
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return most;
 }
 
 void l2_weights_release(struct l2_weights *w)

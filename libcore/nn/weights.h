@@ -15,6 +15,12 @@ struct l2_layer_weights {
     struct l2_weight down;
 };
 
+/* How weights are packed; all zero: as they are, for exact products. */
+struct l2_weights_opts {
+    enum l2_pack_type type;
+    bool narrow; /* as struct l2_pack_opts */
+};
+
 /* Caller's storage; all zero is empty. */
 struct l2_weights {
     const struct l2_backend *backend;
@@ -30,7 +36,10 @@ struct l2_weights {
  * after failure. */
 int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                     const struct l2_backend *backend, uint32_t n_layers, bool with_norm,
-                    bool with_head, struct l2_pool *pool, struct l2_err *err) L2_MUST_CHECK;
+                    bool with_head, const struct l2_weights_opts *opts, struct l2_pool *pool,
+                    struct l2_err *err) L2_MUST_CHECK;
+/* Bytes of working memory for products of m rows with any of the matrices. */
+size_t l2_weights_scratch(const struct l2_weights *w, size_t m);
 void l2_weights_release(struct l2_weights *w);
 
 #endif

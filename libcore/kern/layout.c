@@ -1,0 +1,119 @@
+/* Sizes of packed panels, and their values as floats. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "kern/layout.h"
+
+#include "util/num.h"
+
+size_t l2_layout_stripe(enum l2_layout layout, size_t n)
+{
+    switch (layout) {
+    case L2_LAYOUT_F16:
+    case L2_LAYOUT_BF16:
+        return 16 * 2 * n;
+    case L2_LAYOUT_BF16_PAIRS:
+        return 16 * 4 * ((n + 1) / 2);
+    case L2_LAYOUT_Q8_0:
+        return 16 * (n + n / 32 * 2);
+    case L2_LAYOUT_Q4_K:
+        return n / 256 * 16 * (128 + 2 + 2 + 8 + 8);
+    case L2_LAYOUT_Q6_K:
+        return n / 256 * 16 * (128 + 64 + 16 + 2);
+    default:
+        return 16 * 4 * n;
+    }
+}
+
+bool l2_layout_quantised(enum l2_layout layout)
+{
+    return layout == L2_LAYOUT_Q8_0 || layout == L2_LAYOUT_Q4_K || layout == L2_LAYOUT_Q6_K;
+}
+
+const char *l2_layout_name(enum l2_layout layout)
+{
+    static const char *const names[] = {
+        [L2_LAYOUT_F32] = "F32",         [L2_LAYOUT_F16] = "F16",   [L2_LAYOUT_BF16] = "BF16",
+        [L2_LAYOUT_BF16_PAIRS] = "BF16", [L2_LAYOUT_Q8_0] = "Q8_0", [L2_LAYOUT_Q4_K] = "Q4_K",
+        [L2_LAYOUT_Q6_K] = "Q6_K"};
+    return names[layout];
+}
+
+size_t l2_piece_panels(const struct l2_piece *piece)
+{
+    return ((size_t)piece->rows + L2_PANEL - 1) / L2_PANEL;
+}
+
+struct l2_panel l2_piece_panel(const struct l2_weight *w, const struct l2_piece *piece,
+                               size_t index)
+{
+    size_t left = piece->rows - index * L2_PANEL;
+    struct l2_panel p = {.layout = piece->layout, .cols = w->cols};
+    p.valid = left < L2_PANEL ? (uint32_t)left : L2_PANEL;
+    p.width = (p.valid + 15) / 16 * 16;
+    p.data = (const char *)w->data + piece->offset +
+             index * (L2_PANEL / 16) * l2_layout_stripe(piece->layout, w->cols);
+    return p;
+}
+
+static float f16(const uint8_t *p, size_t i)
+{
+    uint16_t h;
+    __builtin_memcpy(&h, p + 2 * i, sizeof h);
+    return l2_f32_from_f16(h);
+}
+
+/* Byte of row r, column k among groups of whole bytes. */
+static size_t group_byte(size_t k, size_t r)
+{
+    return k / 4 * 64 + 4 * r + k % 4;
+}
+
+static int nibble(const uint8_t *p, size_t k, size_t r)
+{
+    return p[k / 8 * 64 + 4 * r + k % 4] >> (k / 4 % 2 * 4) & 15;
+}
+
+static void expand_q8_0(float *out, size_t ldo, const uint8_t *p, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t r = 0; r < 16; r++)
+            out[k * ldo + r] =
+                f16(p + 16 * n, k / 32 * 16 + r) * (float)((int)p[group_byte(k, r)] - 128);
+}
+
+static void expand_q4_k(float *out, size_t ldo, const uint8_t *p, size_t n)
+{
+    const uint8_t *d = p + 2048, *dmin = d + 32, *scale = dmin + 32, *min = scale + 128;
+    for (size_t k = 0; k < n; k++)
+        for (size_t r = 0; r < 16; r++) {
+            float step = f16(d, r) * scale[k / 32 * 16 + r];
+            float offset = f16(dmin, r) * min[k / 32 * 16 + r];
+            out[k * ldo + r] = step * (float)nibble(p, k, r) - offset;
+        }
+}
+
+static void expand_q6_k(float *out, size_t ldo, const uint8_t *p, size_t n)
+{
+    const uint8_t *high = p + 2048, *scale = high + 1024, *d = scale + 256;
+    for (size_t k = 0; k < n; k++)
+        for (size_t r = 0; r < 16; r++) {
+            float step = f16(d, r) * (float)(int8_t)scale[k / 16 * 16 + r];
+            int top = high[k / 16 * 64 + 4 * r + k % 4] >> (k / 4 % 4 * 2) & 3;
+            out[k * ldo + r] = step * (float)((nibble(p, k, r) | top << 4) - 32);
+        }
+}
+
+void l2_layout_expand(float *out, const struct l2_panel *p, size_t k, size_t n)
+{
+    size_t n_stripes = p->width / 16, bytes = l2_layout_stripe(p->layout, n);
+    const uint8_t *in = (const uint8_t *)p->data + n_stripes * l2_layout_stripe(p->layout, k);
+    for (size_t s = 0; s < n_stripes; s++, in += bytes, out += 16) {
+        if (p->layout == L2_LAYOUT_Q8_0)
+            expand_q8_0(out, p->width, in, n);
+        else if (p->layout == L2_LAYOUT_Q4_K)
+            expand_q4_k(out, p->width, in, n);
+        else
+            expand_q6_k(out, p->width, in, n);
+    }
+}

@@ -1,0 +1,56 @@
+/* How native lays out packed matrices: panels of rows that are the lanes of vectors. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_LAYOUT_H
+#define L2_LAYOUT_H
+
+#include "kern/backend.h"
+
+/* Counted up whenever a layout changes: packed weights on disk are of one version. */
+#define L2_LAYOUT_VERSION 1
+
+/* Rows of a panel, the last panel of a piece as many as are left. */
+#define L2_PANEL 64
+
+/* A matrix product sums this many columns at a time: within a block in order from 0, then block
+ * after block. Part of the definition of native's results; also the columns of a superblock of the
+ * quantised types. */
+#define L2_SUM_BLOCK 256
+
+/* Columns that share a scale of an activation in 8 bits. */
+#define L2_Q8_BLOCK 32
+
+/* A panel of width rows, a multiple of 16, whose last ones are zero, over all columns.
+ *   F32, F16, BF16   (cols, width)
+ *   BF16_PAIRS       (ceil(cols / 2), width) pairs of columns 2k and 2k + 1, the first in the low
+ *                    half; numbers too small for a normal bf16 are 0
+ * The quantised types are, for each L2_SUM_BLOCK columns (n of them; fewer at the end of Q8_0) and
+ * each 16 rows ("stripe"), one run of bytes. Its quants come 4 columns at a time: byte 4r + i of
+ * group j (64 bytes) belongs to row r and column 4j + i; scales are (n / 32 or n / 16, 16):
+ *   Q8_0  n / 4 groups of bytes, quant + 128; n / 32 x 16 f16 scales
+ *   Q4_K  32 half groups of nibbles, group 2i in the low and group 2i + 1 in the high nibbles of 64
+ *         bytes; 16 f16 d; 16 f16 dmin; 8 x 16 scales u8; 8 x 16 minima u8
+ *   Q6_K  low nibbles as in Q4_K; then the high two bits, groups 4i .. 4i + 3 from the low to the
+ *         high bits of 64 bytes; 16 x 16 scales s8; 16 f16 d */
+struct l2_panel {
+    const void *data; /* aligned to 64 */
+    enum l2_layout layout;
+    uint32_t cols, width, valid; /* valid rows are real */
+};
+
+/* Bytes of n columns of 16 rows; of quantised types n is a multiple of the block, and 256 but for
+ * the last. */
+size_t l2_layout_stripe(enum l2_layout layout, size_t n);
+
+bool l2_layout_quantised(enum l2_layout layout);
+const char *l2_layout_name(enum l2_layout layout);
+
+/* Panels of a piece, and one of them. */
+size_t l2_piece_panels(const struct l2_piece *piece);
+struct l2_panel l2_piece_panel(const struct l2_weight *w, const struct l2_piece *piece,
+                               size_t index);
+
+/* Columns [k, k + n) of a panel of a quantised layout as floats (n, width): the values that the
+ * type's own decoder gives. k is a multiple of 256, n at most 256. */
+void l2_layout_expand(float *out, const struct l2_panel *p, size_t k, size_t n);
+
+#endif

@@ -1,0 +1,15 @@
+/* Sizes of narrowed activations. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "kern/narrow.h"
+
+size_t l2_pairs_row_bytes(size_t cols)
+{
+    return (cols + 1) / 2 * 4;
+}
+
+size_t l2_q8_row_bytes(size_t cols)
+{
+    return cols / L2_Q8_BLOCK * (L2_Q8_BLOCK + 5 * 4);
+}
