@@ -56,6 +56,8 @@ struct l2_model_settings {
     const char *model;
     const char *vocab;
     int backend;       /* index into l2_model_backends */
+    int quantize;      /* enum l2_pack_type */
+    int activations;   /* 0: as narrow as the weights, 1: f32 */
     uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
     int64_t batch;     /* rows of one forward pass at most */
     int overlong;      /* enum l2_overlong */

@@ -7,6 +7,7 @@
 
 #include "common/memory.h"
 #include "common/modelopt.h"
+#include "kern/native_pack.h"
 #include "model/fingerprint.h"
 
 const struct l2_backend *const l2_model_backends[] = {&l2_backend_native, &l2_backend_blas, NULL};
@@ -31,32 +32,42 @@ static int open_vocab(struct l2_loaded *l, const struct l2_model_settings *s, st
     return L2_OK;
 }
 
-/* Bytes that the weights will take: 16-bit ones stay as they are with the native backend, all
- * others become floats. */
-static uint64_t weight_bytes(const struct l2_model *m, const struct l2_backend *backend)
+static struct l2_weights_opts packing(const struct l2_model_settings *s)
 {
+    return (struct l2_weights_opts){.type = (enum l2_pack_type)s->quantize,
+                                    .narrow = s->activations == 0};
+}
+
+/* Bytes that the weights will take: with the native backend as they are packed, else as floats. */
+static uint64_t weight_bytes(const struct l2_model *m, const struct l2_model_settings *s)
+{
+    struct l2_weights_opts pack = packing(s);
+    struct l2_pack_opts opts = {m->hp.head_dim, pack.type, pack.narrow};
     uint64_t sum = 0;
     for (size_t i = 0; i < l2_tensor_count(&m->hp); i++) {
         const struct l2_tensor *t = &m->tensors[i];
-        bool half = (t->dtype == L2_F16 || t->dtype == L2_BF16) && backend == &l2_backend_native;
-        sum += (uint64_t)t->rows * t->cols * (half ? 2 : 4);
+        struct l2_weight w;
+        if (l2_model_backends[s->backend] == &l2_backend_native && t->rows > 1 &&
+            l2_native_plan(&w, &t, 1, &opts, NULL) == L2_OK)
+            sum += w.bytes;
+        else
+            sum += (uint64_t)t->rows * t->cols * sizeof(float);
     }
     return sum;
 }
 
 /* Bytes for keys and values, where the user has not said: room for a batch of sequences that fill
  * the context, but no more than half of what the machine has left beside the weights. */
-static uint64_t choose_kv_bytes(const struct l2_model *m, const struct l2_backend *backend,
-                                int64_t batch)
+static uint64_t choose_kv_bytes(const struct l2_model *m, const struct l2_model_settings *s)
 {
     const struct l2_hparams *hp = &m->hp;
     uint64_t block = l2_kv_block_bytes(hp);
     uint64_t context = block * l2_kv_blocks_for(hp->context);
-    uint64_t weights = weight_bytes(m, backend);
+    uint64_t weights = weight_bytes(m, s);
     uint64_t available = l2_memory_available();
     uint64_t half = available > weights ? (available - weights) / 2 : 0;
     uint64_t wanted =
-        context <= UINT64_MAX / (uint64_t)batch ? context * (uint64_t)batch : UINT64_MAX;
+        context <= UINT64_MAX / (uint64_t)s->batch ? context * (uint64_t)s->batch : UINT64_MAX;
     if (available != 0 && wanted > half)
         wanted = half;
     return wanted > context ? wanted : context;
@@ -72,11 +83,10 @@ static int build_engine(struct l2_loaded *l, struct l2_cli *cli, const struct l2
         .pool = l->pool,
         .max_rows = (uint32_t)s->batch,
         .max_outputs = max_outputs,
-        .kv_bytes = s->kv_bytes != 0
-                        ? s->kv_bytes
-                        : choose_kv_bytes(l->model, l2_model_backends[s->backend], s->batch),
+        .kv_bytes = s->kv_bytes != 0 ? s->kv_bytes : choose_kv_bytes(l->model, s),
         .n_layers = n_layers,
         .no_head = n_layers != 0,
+        .pack = packing(s),
     };
     int r = l2_engine_new(&l->engine, l->model, &o, err);
     if (r < 0)

@@ -10,6 +10,9 @@
 #include "util/pool.h"
 
 static const char *const backend_names[] = {"native", "blas", NULL};
+/* In the order of enum l2_pack_type. */
+static const char *const quantize_names[] = {"none", "bf16", "q8_0", "q4_k", "q6_k", NULL};
+static const char *const activation_names[] = {"narrow", "f32", NULL};
 /* In the order of enum l2_overlong. */
 static const char *const overlong_names[] = {"error", "drop", "truncate-left", "truncate-right",
                                              NULL};
@@ -54,6 +57,21 @@ static const struct shared_row shared_rows[] = {
              .arg = "NAME",
              .choices = backend_names,
              .help = "native: bits that do not depend on batch or threads; blas: OpenBLAS"}},
+    {.set = L2_ROWS_MODEL,
+     .offset = IN_CLI(model.quantize),
+     .opt = {.name = "quantize",
+             .kind = L2_OPT_CHOICE,
+             .arg = "TYPE",
+             .choices = quantize_names,
+             .help = "make the matrices bf16, q8_0, q4_k or q6_k while they are loaded"}},
+    {.set = L2_ROWS_MODEL,
+     .offset = IN_CLI(model.activations),
+     .opt = {.name = "activations",
+             .kind = L2_OPT_CHOICE,
+             .arg = "TYPE",
+             .choices = activation_names,
+             .help = "what BF16 and quantised matrices are multiplied with: narrow (bf16, or 8 "
+                     "bits with a scale every 32 values) or f32 (slower)"}},
     {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.batch),
      .opt = {.name = "batch",
