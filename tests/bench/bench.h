@@ -47,7 +47,7 @@ int bench_add(struct bench_list *l, const struct bench_case *c, struct l2_err *e
 /* True when a case of this name would be kept: ask before building something large for it. */
 bool bench_wants(const struct bench_list *l, const char *name);
 
-/* Model cases for a shape ("15m", "110m", "1b", "7b") and a type of weights ("f32", "bf16"). */
+/* Model cases for a shape ("15m", "110m", "1b", "7b") and a type of weights ("f32", "q8_0", ...). */
 int bench_add_model(struct bench_list *l, const char *shape, const char *type,
                     struct l2_err *err) L2_MUST_CHECK;
 int bench_add_streams(struct bench_list *l, struct l2_err *err) L2_MUST_CHECK;

@@ -12,7 +12,6 @@
 #include "sample/generate.h"
 #include "sample/score.h"
 #include "util/num.h"
-#include "util/philox.h"
 
 #define PREFILL_TOKENS 512
 #define PROMPT_TOKENS  256
@@ -72,31 +71,80 @@ static void model_release(struct bench_model *b)
     free(b);
 }
 
-/* Small random values; norms are ones. Speed does not depend on the values as long as they are
- * normal numbers. */
-static int fill_tensor(struct l2_tensor *t, bool is_norm, uint32_t stream, struct l2_err *err)
+/* Numbers that look random and cost little. */
+static uint32_t next_random(uint64_t *state)
 {
-    size_t n = (size_t)t->rows * t->cols, size = l2_dtype_size(t->dtype);
-    uint8_t *data = malloc(n * size);
-    if (!data)
-        return l2_err_memory(err, n * size);
-    for (size_t i = 0; i < n; i += 4) {
-        struct l2_philox_key key = {{stream, 1}};
-        uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), 0, 0}, r[4];
-        l2_philox(key, counter, r);
-        for (size_t j = 0; j < 4 && i + j < n; j++) {
-            float v = is_norm ? 1.0f : ((float)(r[j] >> 8) * 0x1p-24f - 0.5f) * 0.07f;
-            if (t->dtype == L2_F32)
-                l2_put_f32le(data + 4 * (i + j), v);
-            else
-                l2_put_u16le(data + 2 * (i + j), l2_bf16_from_f32(v));
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 32);
+}
+
+/* Random quants under scales that give values of about the size of fill_floats's. */
+static void fill_blocks(uint8_t *out, const struct l2_quant *q, size_t n_blocks, uint64_t *state)
+{
+    for (size_t i = 0; i < n_blocks; i++, out += q->block_bytes) {
+        for (size_t j = 0; j + 4 <= q->block_bytes; j += 4)
+            l2_put_u32le(out + j, next_random(state));
+        if (q->ggml_type == L2_GGML_Q8_0) {
+            l2_put_u16le(out, l2_f16_from_f32(0.035f / 127));
+        } else if (q->ggml_type == L2_GGML_Q4_K) {
+            l2_put_u16le(out, l2_f16_from_f32(0.07f / 15 / 32));
+            l2_put_u16le(out + 2, l2_f16_from_f32(0.035f / 32));
+        } else {
+            l2_put_u16le(out + 208, l2_f16_from_f32(0.035f / 32 / 64));
         }
     }
+}
+
+static void fill_floats(uint8_t *out, enum l2_dtype dtype, size_t n, bool ones, uint64_t *state)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = ones ? 1.0f : ((float)(next_random(state) >> 8) * 0x1p-24f - 0.5f) * 0.07f;
+        if (dtype == L2_F32)
+            l2_put_f32le(out + 4 * i, v);
+        else
+            l2_put_u16le(out + 2 * i, dtype == L2_F16 ? l2_f16_from_f32(v) : l2_bf16_from_f32(v));
+    }
+}
+
+/* Small random values; norms are ones. Speed does not depend on the values as long as they are
+ * normal numbers. */
+static int fill_tensor(struct l2_tensor *t, bool is_norm, uint64_t seed, struct l2_err *err)
+{
+    size_t size = l2_tensor_row_size(t) * t->rows;
+    uint8_t *data = malloc(size);
+    if (!data)
+        return l2_err_memory(err, size);
+    if (t->dtype == L2_QUANTISED)
+        fill_blocks(data, t->quant, size / t->quant->block_bytes, &seed);
+    else
+        fill_floats(data, t->dtype, (size_t)t->rows * t->cols, is_norm, &seed);
     t->data = data;
     return L2_OK;
 }
 
-static int model_fill(struct bench_model *b, enum l2_dtype dtype, struct l2_err *err)
+/* The types of weights; where rows are not whole blocks of 256 they become Q8_0. */
+static const struct bench_type {
+    const char *name;
+    enum l2_dtype dtype;
+    uint32_t ggml_type;
+} types[] = {{"f32", L2_F32, 0},
+             {"f16", L2_F16, 0},
+             {"bf16", L2_BF16, 0},
+             {"q8_0", L2_QUANTISED, L2_GGML_Q8_0},
+             {"q4_k", L2_QUANTISED, L2_GGML_Q4_K},
+             {"q6_k", L2_QUANTISED, L2_GGML_Q6_K}};
+
+static void set_type(struct l2_tensor *t, const struct bench_type *type)
+{
+    t->dtype = type->dtype;
+    if (t->dtype != L2_QUANTISED)
+        return;
+    t->quant = l2_quant_by_ggml_type(type->ggml_type);
+    if (t->cols % t->quant->block_values != 0)
+        t->quant = l2_quant_by_ggml_type(L2_GGML_Q8_0);
+}
+
+static int model_fill(struct bench_model *b, const struct bench_type *type, struct l2_err *err)
 {
     size_t n = l2_tensor_count(&b->model.hp);
     b->model.tensors = calloc(n, sizeof *b->model.tensors);
@@ -108,8 +156,9 @@ static int model_fill(struct bench_model *b, enum l2_dtype dtype, struct l2_err 
         uint32_t layer;
         l2_tensor_at(&b->model.hp, i, &role, &layer);
         l2_role_shape(&b->model.hp, role, &t->rows, &t->cols);
-        t->dtype = l2_roles[role].decayed ? dtype : L2_F32;
-        int r = fill_tensor(t, !l2_roles[role].decayed, (uint32_t)i, err);
+        if (l2_roles[role].decayed)
+            set_type(t, type);
+        int r = fill_tensor(t, !l2_roles[role].decayed, i, err);
         if (r != L2_OK)
             return r;
     }
@@ -119,12 +168,14 @@ static int model_fill(struct bench_model *b, enum l2_dtype dtype, struct l2_err 
 static int model_new(struct bench_model **out, const char *shape, const char *type,
                      struct l2_pool *pool, struct l2_err *err)
 {
-    size_t i, n = sizeof shapes / sizeof *shapes;
-    bool bf16 = strcmp(type, "bf16") == 0;
+    size_t i, j, n = sizeof shapes / sizeof *shapes, n_types = sizeof types / sizeof *types;
+    uint64_t weights, work, kv;
     *out = NULL;
     for (i = 0; i < n && strcmp(shapes[i].name, shape) != 0; i++)
         ;
-    if (i == n || (!bf16 && strcmp(type, "f32") != 0))
+    for (j = 0; j < n_types && strcmp(types[j].name, type) != 0; j++)
+        ;
+    if (i == n || j == n_types)
         return l2_err_set(err, L2_ARGUMENT, "no such shape and type: '%s:%s'", shape, type);
     struct bench_model *b = calloc(1, sizeof *b);
     if (!b)
@@ -141,15 +192,18 @@ static int model_new(struct bench_model **out, const char *shape, const char *ty
                                   .pool = pool,
                                   .max_rows = PREFILL_TOKENS,
                                   .max_outputs = 64,
-                                  .kv_bytes = KV_BYTES};
-    int r = model_fill(b, bf16 ? L2_BF16 : L2_F32, err);
+                                  .kv_bytes = KV_BYTES,
+                                  .pack = {.narrow = true}};
+    int r = model_fill(b, &types[j], err);
     if (r == L2_OK)
         r = l2_engine_new(&b->engine, &b->model, &opts, err);
-    b->matrix_bytes = (double)l2_hparams_matrix_parameters(&b->model.hp) * (bf16 ? 2 : 4);
-    if (r == L2_OK)
+    if (r == L2_OK) {
+        l2_engine_memory(b->engine, &weights, &work, &kv);
+        b->matrix_bytes = (double)weights;
         *out = b;
-    else
+    } else {
         model_release(b);
+    }
     return r;
 }
 
