@@ -64,16 +64,26 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/bpe.h \
 	%D%/text/bpe_build.c \
 	%D%/text/bpe_merge.c \
+	%D%/text/bytelevel.c \
 	%D%/text/decode.c \
 	%D%/text/encode.c \
 	%D%/text/encode.h \
 	%D%/text/gguf_vocab.c \
 	%D%/text/normalize.c \
 	%D%/text/normalize.h \
+	%D%/text/piece_index.c \
+	%D%/text/piece_index.h \
+	%D%/text/split.c \
+	%D%/text/split.h \
+	%D%/text/split_ascii.c \
+	%D%/text/split_ascii.h \
 	%D%/text/spm_model.c \
 	%D%/text/template.c \
 	%D%/text/template.h \
 	%D%/text/tokbin.c \
+	%D%/text/tokjson.c \
+	%D%/text/tokjson.h \
+	%D%/text/tokjson_steps.c \
 	%D%/text/vocab.c \
 	%D%/text/vocab.h \
 	%D%/text/vocab_impl.h

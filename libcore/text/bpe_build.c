@@ -5,72 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/piece_index.h"
 #include "text/vocab_impl.h"
 #include "util/num.h"
 #include "util/utf8.h"
-
-/* ---- pieces by text ---- */
-
-/* Texts are hashed as polynomials in BASE modulo 2^64, so that the hashes of all of a piece's
- * halves come from one pass over it. */
-#define BASE 0x9E3779B97F4A7C15u
-
-static uint64_t hash_text(const char *s, size_t n)
-{
-    uint64_t h = 0;
-    for (size_t i = 0; i < n; i++)
-        h = h * BASE + (uint8_t)s[i] + 1;
-    return h;
-}
-
-struct names {
-    const struct l2_vocab *v;
-    uint32_t *slots; /* ids, or L2_NO_ID */
-    size_t mask;
-    unsigned shift;
-};
-
-static int names_init(struct names *t, const struct l2_vocab *v, struct l2_err *err)
-{
-    size_t n = 16;
-    *t = (struct names){.v = v, .shift = 60};
-    while (n < 2 * (size_t)v->n) {
-        n *= 2;
-        t->shift--;
-    }
-    t->slots = malloc(n * sizeof *t->slots);
-    if (!t->slots)
-        return l2_err_memory(err, n * sizeof *t->slots);
-    memset(t->slots, 0xFF, n * sizeof *t->slots);
-    t->mask = n - 1;
-    return L2_OK;
-}
-
-/* The slot of a text whose hash is h: holds its id, or L2_NO_ID. */
-static uint32_t *names_find(const struct names *t, const char *s, size_t n, uint64_t h)
-{
-    h = (h ^ h >> 29) * 0xD6E8FEB86659FD93u;
-    for (size_t i = (size_t)(h >> t->shift);; i = (i + 1) & t->mask) {
-        size_t m;
-        if (t->slots[i] == L2_NO_ID)
-            return &t->slots[i];
-        const char *piece = l2_piece_text(t->v, t->slots[i], &m);
-        if (m == n && memcmp(piece, s, n) == 0)
-            return &t->slots[i];
-    }
-}
-
-static int names_add(struct names *t, uint32_t id, const char *file, struct l2_err *err)
-{
-    size_t n;
-    const char *s = l2_piece_text(t->v, id, &n);
-    uint32_t *slot = names_find(t, s, n, hash_text(s, n));
-    if (*slot != L2_NO_ID)
-        return l2_err_at(err, L2_CORRUPT, file, -1, "pieces %u and %u are both '%.*s'", *slot, id,
-                         n < 64 ? (int)n : 64, s);
-    *slot = id;
-    return L2_OK;
-}
 
 /* ---- pairs ---- */
 
@@ -193,7 +131,7 @@ out:
     return rank;
 }
 
-/* For one piece at a time: hashes[i] of its first i bytes, powers[i] of BASE. */
+/* For one piece at a time: hashes[i] of its first i bytes, powers[i] of L2_PIECE_HASH_BASE. */
 struct halves {
     uint64_t *hashes, *powers; /* owned */
 };
@@ -211,18 +149,18 @@ static int halves_init(struct halves *h, const struct l2_vocab *v, struct l2_err
         return l2_err_memory(err, bytes);
     h->powers[0] = 1;
     for (size_t i = 0; i < longest; i++)
-        h->powers[i + 1] = h->powers[i] * BASE;
+        h->powers[i + 1] = h->powers[i] * L2_PIECE_HASH_BASE;
     return L2_OK;
 }
 
 /* The symbol that half a piece is, or L2_NO_ID: a character, or a piece that merging can make. */
-static uint32_t half_symbol(const struct l2_bpe *b, const struct names *t, const char *s, size_t n,
-                            uint64_t h)
+static uint32_t half_symbol(const struct l2_bpe *b, const struct l2_piece_index *t, const char *s,
+                            size_t n, uint64_t h)
 {
     uint32_t cp;
     if (l2_utf8_decode(s, n, &cp) == n)
         return l2_bpe_symbol(b, cp);
-    uint32_t id = *names_find(t, s, n, h);
+    uint32_t id = *l2_piece_index_find(t, s, n, h);
     return id != L2_NO_ID && mergeable(t->v, id) ? id : L2_NO_ID;
 }
 
@@ -243,8 +181,8 @@ static int add_join(struct l2_bpe *b, uint32_t left, uint32_t right, struct l2_e
 
 /* Every way to make piece id out of two symbols. SentencePiece merges neighbours whenever their
  * concatenation is a piece, whichever halves the trainer merged. */
-static int add_merges(struct l2_bpe *b, const struct names *t, struct halves *h, uint32_t id,
-                      uint32_t rank, struct l2_err *err)
+static int add_merges(struct l2_bpe *b, const struct l2_piece_index *t, struct halves *h,
+                      uint32_t id, uint32_t rank, struct l2_err *err)
 {
     size_t n;
     const char *s = l2_piece_text(t->v, id, &n);
@@ -252,7 +190,7 @@ static int add_merges(struct l2_bpe *b, const struct names *t, struct halves *h,
     int r = L2_OK;
     h->hashes[0] = 0;
     for (size_t i = 0; i < n; i++)
-        h->hashes[i + 1] = h->hashes[i] * BASE + (uint8_t)s[i] + 1;
+        h->hashes[i + 1] = h->hashes[i] * L2_PIECE_HASH_BASE + (uint8_t)s[i] + 1;
     for (size_t i = l2_utf8_decode(s, n, &cp); i < n && r == L2_OK; cp = next) {
         size_t len = l2_utf8_decode(s + i, n - i, &next);
         uint64_t right_hash = h->hashes[n] - h->hashes[i] * h->powers[n - i];
@@ -265,6 +203,59 @@ static int add_merges(struct l2_bpe *b, const struct names *t, struct halves *h,
             r = add_join(b, cp, next, err);
         i += len;
     }
+    return r;
+}
+
+/* The symbol that a piece is when it takes part in a merge. */
+static uint32_t piece_symbol(const struct l2_bpe *b, const struct l2_vocab *v, uint32_t id)
+{
+    size_t n;
+    uint32_t cp;
+    const char *s = l2_piece_text(v, id, &n);
+    return !v->byte_level && l2_utf8_decode(s, n, &cp) == n ? l2_bpe_symbol(b, cp) : id;
+}
+
+/* Notes the characters that a merge brings together. */
+static int join_halves(struct l2_bpe *b, const struct l2_vocab *v, const struct l2_merge *m,
+                       struct l2_err *err)
+{
+    size_t n;
+    uint32_t left, right;
+    const char *s = l2_piece_text(v, m->left, &n);
+    size_t i = n - 1;
+    while (i > 0 && ((uint8_t)s[i] & 0xC0) == 0x80)
+        i--;
+    (void)l2_utf8_decode(s + i, n - i, &left);
+    s = l2_piece_text(v, m->right, &n);
+    (void)l2_utf8_decode(s, n, &right);
+    return add_join(b, left, right, err);
+}
+
+/* The merges as the file lists them, the first of them first. A pair that is listed twice keeps its
+ * last place, as in the tables that others make. */
+static int add_listed(struct l2_bpe *b, const struct l2_vocab *v, const struct l2_piece_index *t,
+                      struct l2_err *err)
+{
+    struct l2_buf text = {0};
+    int r = L2_OK;
+    for (size_t i = 0; i < v->n_merges && r == L2_OK; i++) {
+        const struct l2_merge *m = &v->merges[i];
+        size_t n;
+        const char *s = l2_piece_text(v, m->left, &n);
+        text.len = 0;
+        r = l2_buf_append(&text, s, n, err);
+        s = l2_piece_text(v, m->right, &n);
+        if (r == L2_OK)
+            r = l2_buf_append(&text, s, n, err);
+        if (r != L2_OK)
+            break;
+        struct l2_pair p = {piece_symbol(b, v, m->left), piece_symbol(b, v, m->right),
+                            l2_piece_index_get(t, (const char *)text.data, text.len), (uint32_t)i};
+        r = pairs_put(&b->merges, p, err);
+        if (r == L2_OK && !v->byte_level)
+            r = join_halves(b, v, m, err);
+    }
+    l2_buf_release(&text);
     return r;
 }
 
@@ -333,18 +324,18 @@ size_t l2_bpe_match_user(const struct l2_bpe *b, const char *text, size_t n, uin
 
 int l2_bpe_build(struct l2_bpe *b, const struct l2_vocab *v, const char *file, struct l2_err *err)
 {
-    struct names names = {0}, reserved = {0};
+    struct l2_piece_index names = {0}, reserved = {0};
     struct halves halves = {0};
     uint32_t *rank = NULL;
     *b = (struct l2_bpe){0};
-    int r = names_init(&names, v, err);
+    int r = l2_piece_index_init(&names, v, err);
     if (r == L2_OK)
-        r = names_init(&reserved, v, err);
+        r = l2_piece_index_init(&reserved, v, err);
     for (uint32_t id = 0; id < v->n && r == L2_OK; id++) {
         enum l2_piece_kind kind = v->pieces[id].kind;
         bool special =
             kind == L2_PIECE_UNKNOWN || kind == L2_PIECE_CONTROL || kind == L2_PIECE_BYTE;
-        r = names_add(special ? &reserved : &names, id, file, err);
+        r = l2_piece_index_add(special ? &reserved : &names, id, file, err);
     }
     if (r == L2_OK)
         r = set_characters(b, v, err);
@@ -352,11 +343,13 @@ int l2_bpe_build(struct l2_bpe *b, const struct l2_vocab *v, const char *file, s
         r = pairs_init(&b->merges, 64 - names.shift + 1, err); /* about two merges a piece */
     if (r == L2_OK)
         r = pairs_init(&b->joins, 10, err);
+    if (r == L2_OK && v->listed)
+        r = add_listed(b, v, &names, err);
     if (r == L2_OK)
         r = halves_init(&halves, v, err);
-    if (r == L2_OK && !(rank = rank_scores(v, err)))
+    if (r == L2_OK && !v->listed && !(rank = rank_scores(v, err)))
         r = L2_MEMORY;
-    for (uint32_t id = 0; id < v->n && r == L2_OK; id++)
+    for (uint32_t id = 0; id < v->n && !v->listed && r == L2_OK; id++)
         if (mergeable(v, id))
             r = add_merges(b, &names, &halves, id, rank[id], err);
     if (r == L2_OK)
@@ -364,8 +357,8 @@ int l2_bpe_build(struct l2_bpe *b, const struct l2_vocab *v, const char *file, s
     free(rank);
     free(halves.hashes);
     free(halves.powers);
-    free(names.slots);
-    free(reserved.slots);
+    l2_piece_index_release(&names);
+    l2_piece_index_release(&reserved);
     return r;
 }
 

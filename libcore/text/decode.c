@@ -13,7 +13,8 @@
 void l2_decoder_init(struct l2_decoder *d, const struct l2_vocab *v, bool continuation)
 {
     *d = (struct l2_decoder){.vocab = v};
-    d->at_start = !continuation && (v->dummy_prefix || v->remove_extra_spaces);
+    d->at_start =
+        !continuation && !v->keep_first_space && (v->dummy_prefix || v->remove_extra_spaces);
 }
 
 /* Puts out what is decided of the bytes held back: whole characters, and U+FFFD for each byte that
@@ -36,10 +37,27 @@ static int settle(struct l2_decoder *d, bool all, struct l2_buf *out, struct l2_
     return r;
 }
 
+/* Bytes that may begin and end inside a character. */
+static int put_bytes(struct l2_decoder *d, const uint8_t *bytes, size_t n, struct l2_buf *out,
+                     struct l2_err *err)
+{
+    int r = L2_OK;
+    if (d->n_held == 0 && l2_utf8_valid((const char *)bytes, n, NULL))
+        return l2_buf_append(out, bytes, n, err);
+    for (size_t i = 0; i < n && r == L2_OK; i++) {
+        d->held[d->n_held++] = (char)bytes[i];
+        r = settle(d, false, out, err);
+    }
+    return r;
+}
+
 int l2_decode_id(struct l2_decoder *d, uint32_t id, struct l2_buf *out, struct l2_err *err)
 {
     const struct l2_vocab *v = d->vocab;
     const struct l2_piece *p = &v->pieces[id];
+    if (v->byte_level)
+        return p->bytes_len > 0 ? put_bytes(d, v->bytes.data + p->bytes, p->bytes_len, out, err)
+                                : L2_OK;
     if (p->kind == L2_PIECE_BYTE) {
         d->at_start = false;
         d->held[d->n_held++] = (char)v->bytes.data[p->bytes];

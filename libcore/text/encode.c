@@ -1,5 +1,5 @@
-/* Text to token ids: SentencePiece's BPE, word by word with a cache where the vocabulary allows it.
- */
+/* Text to token ids: BPE in SentencePiece's way or over bytes, word by word with a cache where the
+ * vocabulary allows it. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
@@ -40,7 +40,11 @@ struct l2_encoder {
     const struct l2_vocab *v;
     struct key_mask masks[WORD_MAX + 1]; /* by length of the word */
     struct word *cache;                  /* owned; NULL where words are not independent */
-    uint32_t alone[128]; /* the id of an ASCII character that is a word of its own, or L2_NO_ID */
+    struct l2_split_work *split;         /* owned; of byte-level vocabularies */
+    uint32_t byte_chars[256];            /* of those: GPT-2's alphabet */
+    size_t longest;                      /* of those: bytes of the longest piece */
+    bool user_first[256]; /* bytes that user-defined pieces begin with, where those cut the text */
+    uint32_t alone[128];  /* the id of an ASCII character that is a word of its own, or L2_NO_ID */
     struct l2_bpe_work work;
     struct l2_ids symbols; /* of the run being merged */
     struct l2_buf text;    /* normalised */
@@ -48,7 +52,10 @@ struct l2_encoder {
 
 static bool words_are_independent(const struct l2_vocab *v)
 {
-    return v->byte_fallback && !v->has_user_defined && !v->has_unused && !v->remove_extra_spaces;
+    if (v->byte_level)
+        return true;
+    return v->byte_fallback && (!v->has_user_defined || v->user_cuts) && !v->has_unused &&
+           !v->remove_extra_spaces;
 }
 
 /* Bytes are set in memory order, so that no byte order is assumed. */
@@ -88,7 +95,8 @@ int l2_encoder_new(struct l2_encoder **out, const struct l2_vocab *v, struct l2_
             return l2_err_memory(err, bytes);
         }
         init_masks(e);
-        init_alone(e);
+        if (!v->byte_level)
+            init_alone(e);
     }
     if (v->has_unused) {
         size_t bytes;
@@ -100,6 +108,20 @@ int l2_encoder_new(struct l2_encoder **out, const struct l2_vocab *v, struct l2_
         memset(e->work.splits, 0xFF, bytes); /* L2_NO_ID: made by no pair */
         e->work.vocab = v;
     }
+    for (size_t i = 0; i < v->bpe.n_user && v->user_cuts; i++)
+        e->user_first[(uint8_t)v->bpe.user[i].s[0]] = true;
+    if (v->byte_level) {
+        for (unsigned byte = 0; byte < 256; byte++)
+            e->byte_chars[byte] = l2_byte_char((uint8_t)byte);
+        for (uint32_t id = 0; id < v->n; id++)
+            if (v->pieces[id].bytes_len > e->longest)
+                e->longest = v->pieces[id].bytes_len;
+        int r = l2_split_work_new(&e->split, err);
+        if (r != L2_OK) {
+            l2_encoder_free(e);
+            return r;
+        }
+    }
     *out = e;
     return L2_OK;
 }
@@ -110,6 +132,7 @@ void l2_encoder_free(struct l2_encoder *e)
         return;
     free(e->cache);
     l2_bpe_work_release(&e->work);
+    l2_split_work_free(e->split);
     l2_ids_release(&e->symbols);
     l2_buf_release(&e->text);
     free(e);
@@ -260,12 +283,55 @@ static size_t word_end(const struct l2_bpe *b, const char *text, size_t n, size_
     return word_end_from(b, text, n, i, symbol);
 }
 
+/* What a word's bytes are in GPT-2's alphabet, if that is a piece. */
+static uint32_t find_word(struct l2_encoder *e, const char *word, size_t n, struct l2_err *err)
+{
+    e->text.len = 0;
+    if (l2_buf_reserve(&e->text, 2 * n, err) != L2_OK) /* all of it is below U+0800 */
+        return L2_NO_ID;
+    for (size_t i = 0; i < n; i++)
+        e->text.len +=
+            l2_utf8_encode(e->byte_chars[(uint8_t)word[i]], (char *)e->text.data + e->text.len);
+    return l2_piece_index_get(&e->v->index, (const char *)e->text.data, e->text.len);
+}
+
+/* Merges the bytes of one word. Where there is no unknown piece a byte that is none is an error: it
+ * would be lost. */
+static int encode_bytes(struct l2_encoder *e, const char *word, size_t n, struct l2_ids *out,
+                        struct l2_err *err)
+{
+    const struct l2_vocab *v = e->v;
+    struct l2_ids *sym = &e->symbols;
+    int r = L2_OK;
+    if (v->ignore_merges && n <= e->longest) {
+        uint32_t id = find_word(e, word, n, err);
+        if (id != L2_NO_ID)
+            return l2_ids_append(out, id, err);
+    }
+    sym->n = 0;
+    r = l2_ids_reserve(sym, n, err);
+    for (size_t i = 0; i < n && r == L2_OK; i++) {
+        uint32_t symbol = v->byte_symbols[(uint8_t)word[i]];
+        if (symbol == L2_NO_ID)
+            symbol = v->unk;
+        if (symbol == L2_NO_ID)
+            r = l2_err_set(err, L2_ARGUMENT, "the vocabulary has no piece for byte 0x%02X",
+                           (unsigned)(uint8_t)word[i]);
+        sym->v[sym->n++] = symbol;
+    }
+    if (r == L2_OK)
+        r = l2_bpe_merge(&v->bpe, &e->work, sym->v, &sym->n, err);
+    return r == L2_OK ? l2_ids_append_n(out, sym->v, sym->n, err) : r;
+}
+
 /* Merges one word, of any length. */
 static int encode_word(struct l2_encoder *e, const char *word, size_t n, struct l2_ids *out,
                        struct l2_err *err)
 {
     const struct l2_vocab *v = e->v;
     struct l2_ids *sym = &e->symbols;
+    if (v->byte_level)
+        return encode_bytes(e, word, n, out, err);
     sym->n = 0;
     int r = l2_ids_reserve(sym, n, err);
     if (r != L2_OK)
@@ -333,6 +399,19 @@ static int encode_first(struct l2_encoder *e, const char *text, size_t n, size_t
     return r == L2_OK ? encode_word(e, (const char *)e->text.data, e->text.len, out, err) : r;
 }
 
+/* One word where avail >= n bytes can be read. */
+static int encode_any_word(struct l2_encoder *e, const char *word, size_t n, size_t avail,
+                           struct l2_ids *out, struct l2_err *err)
+{
+    if (n > WORD_MAX)
+        return encode_word(e, word, n, out, err);
+    if (avail > WORD_MAX)
+        return encode_short_word(e, word, n, out, err);
+    char padded[WORD_MAX + 1] = {0};
+    memcpy(padded, word, n);
+    return encode_short_word(e, padded, n, out, err);
+}
+
 static int encode_words(struct l2_encoder *e, const char *text, size_t n, bool continuation,
                         struct l2_ids *out, struct l2_err *err)
 {
@@ -344,28 +423,94 @@ static int encode_words(struct l2_encoder *e, const char *text, size_t n, bool c
     while (i < n && r == L2_OK) {
         size_t end = word_end(b, text, n, i);
         uint32_t alone = (uint8_t)text[i] < 128 ? e->alone[(uint8_t)text[i]] : L2_NO_ID;
-        if (end - i == 1 && alone != L2_NO_ID) {
+        if (end - i == 1 && alone != L2_NO_ID)
             r = l2_ids_append(out, alone, err);
-        } else if (end - i > WORD_MAX) {
-            r = encode_word(e, text + i, end - i, out, err);
-        } else if (n - i > WORD_MAX) {
-            r = encode_short_word(e, text + i, end - i, out, err);
-        } else {
-            char padded[WORD_MAX + 1] = {0};
-            memcpy(padded, text + i, end - i);
-            r = encode_short_word(e, padded, end - i, out, err);
-        }
+        else
+            r = encode_any_word(e, text + i, end - i, n - i, out, err);
         i = end;
     }
     return r;
+}
+
+/* ---- bytes ---- */
+
+/* A part of a text after the first `step` steps of splitting; limit is the end of the text. */
+static int encode_part(struct l2_encoder *e, size_t step, const char *part, size_t n,
+                       const char *limit, struct l2_ids *out, struct l2_err *err)
+{
+    const struct l2_splitter *s = &e->v->splitter;
+    int r = L2_OK;
+    if (step == s->n)
+        return encode_any_word(e, part, n, (size_t)(limit - part), out, err);
+    for (size_t i = 0, begin, end; i < n && r == L2_OK; i = end) {
+        r = l2_split_next(s, e->split, step, part, n, i, &begin, &end, err);
+        if (r == L2_OK && begin > i)
+            r = encode_part(e, step + 1, part + i, begin - i, limit, out, err);
+        if (r == L2_OK && end > begin)
+            r = encode_part(e, step + 1, part + begin, end - begin, limit, out, err);
+    }
+    return r;
+}
+
+/* Expressions want valid UTF-8: an invalid byte counts as U+FFFD here, too. */
+static int encode_byte_level(struct l2_encoder *e, const char *text, size_t n, struct l2_ids *out,
+                             struct l2_err *err)
+{
+    struct l2_buf copy = {0};
+    size_t bad;
+    if (l2_utf8_valid(text, n, &bad))
+        return encode_part(e, 0, text, n, text + n, out, err);
+    int r = L2_OK;
+    for (size_t i = 0; i < n && r == L2_OK;) {
+        size_t len = l2_utf8_length(text + i, n - i);
+        r = len > 0 ? l2_buf_append(&copy, text + i, len, err)
+                    : l2_buf_append_str(&copy, "\xEF\xBF\xBD", err);
+        i += len > 0 ? len : 1;
+    }
+    if (r == L2_OK)
+        r = encode_part(e, 0, (const char *)copy.data, copy.len, (const char *)copy.data + copy.len,
+                        out, err);
+    l2_buf_release(&copy);
+    return r;
+}
+
+/* ---- all ---- */
+
+/* A text without user-defined pieces that cut it. */
+static int encode_section(struct l2_encoder *e, const char *text, size_t n, bool continuation,
+                          struct l2_ids *out, struct l2_err *err)
+{
+    const struct l2_vocab *v = e->v;
+    if (n == 0)
+        return L2_OK;
+    if (v->byte_level)
+        return encode_byte_level(e, text, n, out, err);
+    if (v->prefix_once &&
+        (text[0] == ' ' ||
+         (n >= L2_SPACE_SYMBOL_LEN && memcmp(text, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN) == 0)))
+        continuation = true;
+    return e->cache ? encode_words(e, text, n, continuation, out, err)
+                    : encode_whole(e, text, n, continuation, out, err);
 }
 
 int l2_encode(struct l2_encoder *e, const char *text, size_t n, unsigned flags, struct l2_ids *out,
               struct l2_err *err)
 {
     bool continuation = flags & L2_ENCODE_CONTINUE;
-    if (n == 0)
-        return L2_OK;
-    return e->cache ? encode_words(e, text, n, continuation, out, err)
-                    : encode_whole(e, text, n, continuation, out, err);
+    size_t from = 0, len;
+    int r = L2_OK;
+    for (size_t i = 0; i < n && e->v->user_cuts && e->v->has_user_defined && r == L2_OK; i += len) {
+        uint32_t id;
+        len = e->user_first[(uint8_t)text[i]] ? l2_bpe_match_user(&e->v->bpe, text + i, n - i, &id)
+                                              : 0;
+        if (len > 0) {
+            r = encode_section(e, text + from, i - from, continuation, out, err);
+            if (r == L2_OK)
+                r = l2_ids_append(out, id, err);
+            from = i + len;
+            continuation = (flags & L2_ENCODE_CONTINUE) || e->v->prefix_once;
+        }
+        len = len > 0 ? len : 1;
+    }
+    return r == L2_OK ? encode_section(e, text + from, n - from, continuation, out, err) : r;
 }

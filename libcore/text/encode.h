@@ -7,7 +7,8 @@
 #include "util/buf.h"
 #include "util/ids.h"
 
-/* Encoding: SentencePiece BPE. An encoder keeps working memory and a cache of words; one a thread.
+/* Encoding: BPE in SentencePiece's way, or over bytes. An encoder keeps working memory and a cache
+ * of words; one a thread.
  */
 struct l2_encoder;
 
@@ -22,7 +23,8 @@ void l2_encoder_free(struct l2_encoder *e);
 const struct l2_vocab *l2_encoder_vocab(const struct l2_encoder *e);
 
 /* Appends the ids of text[0..n) to out, equal to SentencePiece's; no BOS, no EOS, special pieces in
- * text stay text. An invalid UTF-8 byte counts as U+FFFD, as SentencePiece has it. */
+ * text stay text; added tokens of a tokenizer.json that are not special are met in text. An invalid
+ * UTF-8 byte counts as U+FFFD, as SentencePiece has it. */
 int l2_encode(struct l2_encoder *e, const char *text, size_t n, unsigned flags, struct l2_ids *out,
               struct l2_err *err) L2_MUST_CHECK;
 

@@ -21,8 +21,8 @@ static int parse_error(const json_error_t *e, size_t n, const char *file, struct
                           "%s", e->text);
 }
 
-int l2_jsonfile_parse(const void *text, size_t n, const char *file, json_t **out,
-                      struct l2_err *err)
+static int parse(const void *text, size_t n, const char *file, size_t flags, json_t **out,
+                 struct l2_err *err)
 {
     json_error_t e;
     const char *s = text;
@@ -34,13 +34,19 @@ int l2_jsonfile_parse(const void *text, size_t n, const char *file, json_t **out
         return l2_err_at(err, L2_TRUNCATED, file, (int64_t)n, "ends before its JSON object");
     if (s[i] != '{')
         return l2_err_at(err, L2_FORMAT, file, (int64_t)i, "not a JSON object");
-    *out = json_loadb(s, n, JSON_REJECT_DUPLICATES, &e);
+    *out = json_loadb(s, n, JSON_REJECT_DUPLICATES | flags, &e);
     if (!*out)
         return parse_error(&e, n, file, err);
     return L2_OK;
 }
 
-int l2_jsonfile_read(const char *path, size_t max, json_t **out, struct l2_err *err)
+int l2_jsonfile_parse(const void *text, size_t n, const char *file, json_t **out,
+                      struct l2_err *err)
+{
+    return parse(text, n, file, 0, out, err);
+}
+
+static int read_file(const char *path, size_t max, size_t flags, json_t **out, struct l2_err *err)
 {
     struct l2_map map;
     *out = NULL;
@@ -50,9 +56,19 @@ int l2_jsonfile_read(const char *path, size_t max, json_t **out, struct l2_err *
     if (map.size > max)
         r = l2_err_at(err, L2_LIMIT, path, -1, "%zu bytes, more than %zu", map.size, max);
     else
-        r = l2_jsonfile_parse(map.data, map.size, path, out, err);
+        r = parse(map.data, map.size, path, flags, out, err);
     l2_map_release(&map);
     return r;
+}
+
+int l2_jsonfile_read(const char *path, size_t max, json_t **out, struct l2_err *err)
+{
+    return read_file(path, max, 0, out, err);
+}
+
+int l2_jsonfile_read_reals(const char *path, size_t max, json_t **out, struct l2_err *err)
+{
+    return read_file(path, max, JSON_DECODE_INT_AS_REAL, out, err);
 }
 
 static const json_t *member(const json_t *obj, const char *key)

@@ -172,7 +172,7 @@ fails 1 'long.jsonl.*at most 10 bytes' 'and lines' sh -c "echo '{\"text\":\"0123
 fails 1 'no-such-file' 'a missing vocabulary' l2-tokenize -z no-such-file --text a.txt
 fails 1 'neither a SentencePiece model' 'something else than a vocabulary' l2-tokenize -z a.txt --text a.txt
 mkdir without
-fails 1 'no tokenizer.model or tokenizer.bin' 'a directory without one' l2-tokenize -z without --text a.txt
+fails 1 'no tokenizer.json, tokenizer.model or tokenizer.bin' 'a directory without one' l2-tokenize -z without --text a.txt
 fails 1 'with -z' '-d of ids without a vocabulary' l2-tokenize -d s.l2s
 
 # ---- wrong usage ----

@@ -361,7 +361,7 @@ static const struct fault faults[] = {
     {"ends before its trainer_spec", L2_TRUNCATED, write_no_specs},
     {"neither a SentencePiece model", L2_FORMAT, write_nothing},
     {"neither a SentencePiece model", L2_FORMAT, write_prose},
-    {"neither a SentencePiece model", L2_FORMAT, write_json},
+    {"no tokenizer.json: model.vocab", L2_FORMAT, write_json},
     {"pieces 259 and 260 are both 'a'", L2_CORRUPT, write_twice},
     {"want one unknown piece, got two: 0 and 260", L2_CORRUPT, write_two_unknown},
     {"no unknown piece", L2_CORRUPT, write_no_unknown},
