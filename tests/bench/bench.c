@@ -71,11 +71,14 @@ static int measure(struct bench_case *c, struct l2_pool *pool, int n_rounds, str
         fprintf(stderr, " %6.3f of S", fs);
     if (s.bytes > 0)
         fprintf(stderr, " %6.3f of M", fm);
+    if (s.held > 0)
+        fprintf(stderr, " %6.3f GB", s.held / 1e9);
     fprintf(stderr, "\n");
     printf("{\"case\":\"%s\",\"rate\":%.6g,\"unit\":\"%s\",\"of_s\":%.4g,\"of_m\":%.4g,"
-           "\"s_flops\":%.4g,\"m_bytes\":%.4g,\"rounds\":%d,\"threads\":%d,\"peak_rss_mb\":%ld}\n",
+           "\"s_flops\":%.4g,\"m_bytes\":%.4g,\"rounds\":%d,\"threads\":%d,\"held_mb\":%.0f,\"peak_"
+           "rss_mb\":%ld}\n",
            c->name, r, c->unit, fs, fm, median(probe_s, n_rounds), median(probe_m, n_rounds),
-           n_rounds, l2_pool_threads(pool), usage.ru_maxrss / 1024);
+           n_rounds, l2_pool_threads(pool), s.held / 1e6, usage.ru_maxrss / 1024);
     fflush(stdout);
     return L2_OK;
 }
@@ -122,6 +125,18 @@ static int run_model(struct bench_list *l, const char *arg, int n_rounds, struct
     return r == L2_OK ? run_list(l, n_rounds, err) : r;
 }
 
+/* One after the other: a shape's parameters and moments are large. */
+static int run_training(struct bench_list *l, int n_rounds, struct l2_err *err)
+{
+    int r = L2_OK;
+    for (size_t i = 0; bench_training(i) && r == L2_OK; i++) {
+        r = bench_add_training(l, bench_training(i), err);
+        if (r == L2_OK)
+            r = run_list(l, n_rounds, err);
+    }
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     static char *const defaults[] = {"15m:f32", "110m:f32", "110m:bf16", NULL};
@@ -158,6 +173,8 @@ int main(int argc, char **argv)
         r = bench_add_tokenizer(&list, &err);
     if (r == L2_OK)
         r = run_list(&list, n_rounds, &err);
+    if (r == L2_OK)
+        r = run_training(&list, n_rounds, &err);
     for (char *const *m = argv[optind] ? argv + optind : defaults; *m && r == L2_OK; m++)
         r = run_model(&list, *m, n_rounds, &err);
     free(list.v);

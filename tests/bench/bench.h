@@ -23,6 +23,7 @@ struct bench_sample {
     double work;  /* in the case's unit, e.g. tokens */
     double flops; /* model FLOPs, or 0 where S says nothing about the case */
     double bytes; /* bytes of weights read, or 0 where M says nothing about it */
+    double held;  /* bytes of memory that the case has planned for itself, or 0 */
 };
 
 struct bench_case {
@@ -50,6 +51,9 @@ bool bench_wants(const struct bench_list *l, const char *name);
 /* Model cases for a shape ("15m", "110m", "1b", "7b") and a type of weights ("f32", "q8_0", ...). */
 int bench_add_model(struct bench_list *l, const char *shape, const char *type,
                     struct l2_err *err) L2_MUST_CHECK;
+/* Training cases: their names, NULL behind the last; and one of them added. */
+const char *bench_training(size_t i);
+int bench_add_training(struct bench_list *l, const char *name, struct l2_err *err) L2_MUST_CHECK;
 int bench_add_streams(struct bench_list *l, struct l2_err *err) L2_MUST_CHECK;
 int bench_add_tokenizer(struct bench_list *l, struct l2_err *err) L2_MUST_CHECK;
 
