@@ -235,6 +235,21 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/stop.h \
 	%D%/sample/worker.h
 libcore_libl2_a_SOURCES += \
+	%D%/train/corpus.c \
+	%D%/train/corpus.h \
+	%D%/train/data.c \
+	%D%/train/data.h \
+	%D%/train/data_batch.c \
+	%D%/train/data_position.c \
+	%D%/train/data_state.h \
+	%D%/train/example.c \
+	%D%/train/example.h \
+	%D%/train/pack_answers.c \
+	%D%/train/pack_pairs.c \
+	%D%/train/pack_text.c \
+	%D%/train/source.c \
+	%D%/train/source.h
+libcore_libl2_a_SOURCES += \
 	%D%/rlhf/curve.c \
 	%D%/rlhf/curve.h \
 	%D%/rlhf/expr.c \

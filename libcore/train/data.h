@@ -110,7 +110,7 @@ struct l2_data_input_info {
 
 struct l2_data;
 
-/* Reads all inputs once, checks and indexes them: 32 bytes a frame stay in memory. Then a pass
+/* Reads all inputs once, checks and indexes them: 52 bytes a frame stay in memory. Then a pass
  * holds opts.memory bytes of records at most (or one frame of each input, where that is more), and
  * one batch. The mix draws from the input that is furthest behind its share, counted in ids (TEXT),
  * in predicted ids (ANSWERS) or pairs. Owned, free with l2_data_free. L2_ARGUMENT: no record to
