@@ -58,6 +58,10 @@ l2_unit_tests += tests/unit/test_curve
 tests_unit_test_curve_SOURCES = %D%/unit/test_curve.c
 tests_unit_test_curve_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_data
+tests_unit_test_data_SOURCES = %D%/unit/test_data.c
+tests_unit_test_data_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_encode
 tests_unit_test_encode_SOURCES = %D%/unit/test_encode.c %D%/unit/scratch.c %D%/unit/scratch.h \
 	%D%/unit/spm_writer.c %D%/unit/spm_writer.h
