@@ -12,8 +12,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/err.h \
 	%D%/util/gguf.c \
 	%D%/util/gguf.h \
-	%D%/util/gguf_write.c \
-	%D%/util/gguf_write.h \
+	%D%/util/gguf_build.c \
+	%D%/util/gguf_build.h \
 	%D%/util/ids.c \
 	%D%/util/ids.h \
 	%D%/util/input.c \

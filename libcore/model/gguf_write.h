@@ -4,7 +4,7 @@
 #define L2_GGUF_MODEL_WRITE_H
 
 #include "model/model.h"
-#include "util/gguf_write.h"
+#include "util/gguf_build.h"
 #include "util/pool.h"
 
 struct l2_gguf_opts {

@@ -5,7 +5,7 @@
 
 #include "text/vocab.h"
 #include "util/buf.h"
-#include "util/gguf_write.h"
+#include "util/gguf_build.h"
 
 /* Appends the metadata that describes v to a GGUF file: the model, tokens, scores, types and what
  * is done to text; but not the ids of BOS and EOS, which are the model's. Where the model has more

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include "util/gguf_write.h"
+#include "util/gguf_build.h"
 
 #include <string.h>
 

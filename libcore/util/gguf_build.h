@@ -1,8 +1,8 @@
 /* Writing GGUF containers, version 3: metadata first, then the directory of tensors; their bytes
  * are the caller's to write. */
 /* SPDX-License-Identifier: MIT */
-#ifndef L2_GGUF_WRITE_H
-#define L2_GGUF_WRITE_H
+#ifndef L2_GGUF_BUILD_H
+#define L2_GGUF_BUILD_H
 
 #include "util/buf.h"
 #include "util/gguf.h"
