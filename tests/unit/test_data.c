@@ -939,5 +939,6 @@ int main(void)
         cmocka_unit_test(test_pairs_overlong),   cmocka_unit_test(test_pipe),
         cmocka_unit_test(test_damage),           cmocka_unit_test(test_unfit_records),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
