@@ -1,9 +1,12 @@
-/* l2-model: shows checkpoints, makes new ones, and turns a policy into a reward model. */
+/* l2-model: shows, makes, converts, quantises, compares, checks and merges checkpoints. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
+#include "model.h"
+
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 #include "common/modelshow.h"
 #include "model/preset.h"
 #include "nn/init.h"
+#include "util/num.h"
 
 static const char *const dtypes[] = {
     [L2_F32] = "F32", [L2_F16] = "F16", [L2_BF16] = "BF16", [L2_BF16 + 1] = NULL};
@@ -18,6 +22,11 @@ static const char *const conventions[] = {[L2_EOS_UNKNOWN] = "unknown",
                                           [L2_EOS_PRESENT] = "present",
                                           [L2_EOS_ABSENT] = "absent",
                                           [L2_EOS_ABSENT + 1] = NULL};
+
+/* What convert and merge write: the model's own type, or one of model_types. */
+static const char *const wanted_types[] = {"own",  "F32",  "F16",  "BF16",
+                                           "Q8_0", "Q4_K", "Q6_K", NULL};
+static const char *const quant_types[] = {"Q4_K", "Q6_K", "Q8_0", NULL};
 
 /* A hyper-parameter on the command line. */
 struct count {
@@ -41,7 +50,14 @@ static struct {
     bool norm_eps_given, rope_theta_given;
     bool tied, tied_given;
     int reward_eos;
-} opts = {.std = 0.02, .presets = L2_PRESETDIR};
+    int type;
+    int quant_type;
+    struct l2_strings weights;
+    const char *text;
+    int64_t max_tokens;
+    bool tensors;
+    struct count batch, positions;
+} opts = {.std = 0.02, .presets = L2_PRESETDIR, .max_tokens = 4096};
 
 /* clang-format off */
 #define OPT_OUTPUT                                                                                 \
@@ -70,6 +86,9 @@ static struct {
 
 static const struct l2_opt show_options[] = {
     {.name = "json", .kind = L2_OPT_FLAG, .target = &opts.json, .help = "print one JSON object"},
+    OPT_COUNT("positions", positions, INT32_MAX,
+              "positions of each sequence that the memory is for; the context by default"),
+    OPT_COUNT("batch", batch, INT32_MAX, "sequences that the memory is for; 1 by default"),
     L2_OPT_TABLE_END,
 };
 
@@ -150,6 +169,87 @@ static const struct l2_opt reward_options[] = {
     L2_OPT_TABLE_END,
 };
 
+/* clang-format off */
+#define OPT_OUTPUT_ANY                                                                             \
+    {.name = "output", .letter = 'o', .kind = L2_OPT_STRING, .arg = "PATH", .is_path = true,       \
+     .target = &opts.output, .default_text = "",                                                   \
+     .help = "a GGUF file where it ends in .gguf, else a directory; one that exists is refused"}
+#define OPT_FORCE_ANY                                                                              \
+    {.name = "force", .kind = L2_OPT_FLAG, .target = &opts.force,                                  \
+     .help = "replace what is there"}
+#define OPT_TYPE                                                                                   \
+    {.name = "dtype", .kind = L2_OPT_CHOICE, .arg = "TYPE", .choices = wanted_types,               \
+     .target = &opts.type,                                                                         \
+     .help = "how matrices are stored: own (as the model has them), F32, F16, BF16; Q8_0, Q4_K or " \
+             "Q6_K in a file"}
+/* clang-format on */
+
+static const struct l2_opt convert_options[] = {
+    OPT_OUTPUT_ANY,
+    OPT_FORCE_ANY,
+    OPT_VOCAB("take this vocabulary in, in place of the model's own"),
+    OPT_TYPE,
+    OPT_SHARD,
+    L2_OPT_TABLE_END,
+};
+
+static const struct l2_opt quantize_options[] = {
+    OPT_OUTPUT_ANY,
+    OPT_FORCE_ANY,
+    OPT_VOCAB("take this vocabulary in, in place of the model's own"),
+    {.name = "type",
+     .kind = L2_OPT_CHOICE,
+     .arg = "TYPE",
+     .choices = quant_types,
+     .target = &opts.quant_type,
+     .help = "of matrices: Q4_K, Q6_K or Q8_0"},
+    L2_OPT_TABLE_END,
+};
+
+static const struct l2_opt merge_options[] = {
+    OPT_OUTPUT_ANY,
+    OPT_FORCE_ANY,
+    OPT_VOCAB("take this vocabulary in, in place of the first model's"),
+    OPT_TYPE,
+    OPT_SHARD,
+    {.name = "weight",
+     .kind = L2_OPT_LIST,
+     .arg = "X",
+     .target = &opts.weights,
+     .help = "of a model, in the order of the models; they are divided by their sum; equal ones by "
+             "default"},
+    L2_OPT_TABLE_END,
+};
+
+static const struct l2_opt compare_options[] = {
+    {.name = "json", .kind = L2_OPT_FLAG, .target = &opts.json, .help = "print one JSON object"},
+    {.name = "text",
+     .kind = L2_OPT_STRING,
+     .arg = "FILE",
+     .is_path = true,
+     .target = &opts.text,
+     .help = "compare what both predict on this text, too"},
+    {.name = "max-tokens",
+     .kind = L2_OPT_INT,
+     .arg = "N",
+     .min = 2,
+     .max = 1 << 30,
+     .target = &opts.max_tokens,
+     .help = "of the text's beginning"},
+    OPT_VOCAB("the vocabulary that the text is tokenised with, in place of the first model's"),
+    L2_OPT_TABLE_END,
+};
+
+static const struct l2_opt no_options[] = {L2_OPT_TABLE_END};
+
+static const struct l2_opt hash_options[] = {
+    {.name = "tensors",
+     .kind = L2_OPT_FLAG,
+     .target = &opts.tensors,
+     .help = "print the hash of each tensor, too"},
+    L2_OPT_TABLE_END,
+};
+
 /* The one operand, or NULL after a usage error. */
 static const char *only_operand(struct l2_cli *cli, const char *what)
 {
@@ -166,14 +266,17 @@ static int run_show(struct l2_cli *cli)
     struct l2_buf out = {0};
     struct l2_err err;
     const char *path = only_operand(cli, "model");
+    const struct l2_modelshow_load load = {
+        .positions = opts.positions.given ? (uint32_t)opts.positions.value : 0,
+        .batch = opts.batch.given ? (uint32_t)opts.batch.value : 1};
     if (!path)
         return 2;
     int r = l2_model_open(&m, path, &err);
     if (r == L2_OK && m->vocab_path)
         r = l2_vocab_open(&vocab, m->vocab_path, &err);
     if (r == L2_OK)
-        r = opts.json ? l2_modelshow_json(&out, m, vocab, &err)
-                      : l2_modelshow_text(&out, m, vocab, &err);
+        r = opts.json ? l2_modelshow_json(&out, m, vocab, &load, &err)
+                      : l2_modelshow_text(&out, m, vocab, &load, &err);
     if (r == L2_OK)
         r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, &err);
     l2_buf_release(&out);
@@ -298,7 +401,7 @@ static bool has_output(struct l2_cli *cli)
 {
     if (opts.output && strcmp(opts.output, "-") != 0)
         return true;
-    l2_cli_usage(cli, "want -o DIR: a model is a directory");
+    l2_cli_usage(cli, "want -o PATH: a model is a directory or a file");
     return false;
 }
 
@@ -354,8 +457,194 @@ static int run_to_reward(struct l2_cli *cli)
     return r == L2_OK ? 0 : l2_cli_error(cli, &err);
 }
 
-static const char *const usage[] = {"show [OPTION]... MODEL", "init [OPTION]... -o DIR PRESET",
-                                    "to-reward [OPTION]... -o DIR MODEL", NULL};
+/* Where convert, quantize and merge write to. */
+static struct model_out wanted_output(int type)
+{
+    return (struct model_out){.path = opts.output,
+                              .force = opts.force,
+                              .vocab = opts.vocab,
+                              .shard_size = opts.shard_size,
+                              .type = type};
+}
+
+static int open_models(struct l2_model **models, const struct l2_strings *paths, struct l2_err *err)
+{
+    int r = L2_OK;
+    for (size_t i = 0; i < paths->n && r == L2_OK; i++)
+        r = l2_model_open(&models[i], paths->v[i], err);
+    return r;
+}
+
+static int convert_to(struct l2_cli *cli, int type)
+{
+    struct l2_model *m = NULL;
+    struct l2_err err;
+    const struct model_out out = wanted_output(type);
+    const char *path = only_operand(cli, "model");
+    if (!path || !has_output(cli))
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK)
+        r = model_write_mean(cli, &out, &m, 1, NULL, &err);
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+static int run_convert(struct l2_cli *cli)
+{
+    return convert_to(cli, opts.type - 1);
+}
+
+static int run_quantize(struct l2_cli *cli)
+{
+    int type = 0;
+    while (strcmp(model_types[type], quant_types[opts.quant_type]) != 0)
+        type++;
+    return convert_to(cli, type);
+}
+
+/* The weights that were given, divided by their sum; NULL where none were. */
+static int read_weights(double **out, size_t n, struct l2_err *err)
+{
+    double sum = 0;
+    *out = NULL;
+    if (opts.weights.n == 0)
+        return L2_OK;
+    if (opts.weights.n != n)
+        return l2_err_set(err, L2_ARGUMENT, "%zu weights for %zu models", opts.weights.n, n);
+    double *w = calloc(n, sizeof *w);
+    if (!w)
+        return l2_err_memory(err, n * sizeof *w);
+    *out = w;
+    for (size_t i = 0; i < n; i++) {
+        if (!l2_parse_f64(opts.weights.v[i], &w[i]) || !(w[i] > -1e9 && w[i] < 1e9))
+            return l2_err_set(err, L2_ARGUMENT, "--weight %.100s: want a number",
+                              opts.weights.v[i]);
+        sum += w[i];
+    }
+    if (!(sum > 1e-9 || sum < -1e-9))
+        return l2_err_set(err, L2_ARGUMENT, "the weights' sum is 0");
+    for (size_t i = 0; i < n; i++)
+        w[i] /= sum;
+    return L2_OK;
+}
+
+/* What the mean is taken over must be one model at different times. */
+static int check_mergeable(struct l2_model *const *models, size_t n, struct l2_err *err)
+{
+    const struct l2_hparams *a = &models[0]->hp;
+    for (size_t i = 1; i < n; i++) {
+        const struct l2_hparams *b = &models[i]->hp;
+        bool same = a->head == b->head && a->n_labels == b->n_labels && a->dim == b->dim &&
+                    a->hidden == b->hidden && a->n_layers == b->n_layers &&
+                    a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
+                    a->head_dim == b->head_dim && a->vocab_size == b->vocab_size &&
+                    a->tied == b->tied && a->attention_bias == b->attention_bias &&
+                    a->mlp_bias == b->mlp_bias && a->rope_theta == b->rope_theta &&
+                    a->rope_scaling == b->rope_scaling && a->rope_factor == b->rope_factor;
+        if (!same)
+            return l2_err_at(err, L2_ARGUMENT, models[i]->path, -1,
+                             "its hyper-parameters are not those of %.200s", models[0]->path);
+    }
+    return L2_OK;
+}
+
+static int run_merge(struct l2_cli *cli)
+{
+    struct l2_err err;
+    size_t n = cli->operands.n;
+    double *weights = NULL;
+    const struct model_out out = wanted_output(opts.type - 1);
+    if (n < 2)
+        return l2_cli_usage(cli, "want at least two models, got %zu", n);
+    if (!has_output(cli))
+        return 2;
+    struct l2_model **models = calloc(n, sizeof *models);
+    int r = models ? read_weights(&weights, n, &err) : l2_err_memory(&err, n * sizeof *models);
+    if (r == L2_OK)
+        r = open_models(models, &cli->operands, &err);
+    if (r == L2_OK)
+        r = check_mergeable(models, n, &err);
+    if (r == L2_OK)
+        r = model_write_mean(cli, &out, models, n, weights, &err);
+    for (size_t i = 0; models && i < n; i++)
+        l2_model_close(models[i]);
+    free(models);
+    free(weights);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+static int run_compare(struct l2_cli *cli)
+{
+    struct l2_model *models[2] = {NULL, NULL};
+    struct l2_err err;
+    const struct model_compare c = {
+        .json = opts.json, .text = opts.text, .vocab = opts.vocab, .max_tokens = opts.max_tokens};
+    if (cli->operands.n != 2)
+        return l2_cli_usage(cli, "want two models, got %zu operands", cli->operands.n);
+    int r = open_models(models, &cli->operands, &err);
+    if (r == L2_OK)
+        r = model_compare(cli, &c, models[0], models[1], &err);
+    l2_model_close(models[0]);
+    l2_model_close(models[1]);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+/* Opening has checked shapes and sizes; left are the values and the vocabulary. */
+static int run_check(struct l2_cli *cli)
+{
+    struct l2_model *m = NULL;
+    struct l2_vocab *vocab = NULL;
+    struct l2_err err;
+    uint64_t bad = 0;
+    const char *path = only_operand(cli, "model");
+    if (!path)
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK && m->vocab_path)
+        r = l2_vocab_open(&vocab, m->vocab_path, &err);
+    if (r == L2_OK && vocab && l2_vocab_size(vocab) > m->hp.vocab_size)
+        r = l2_err_at(&err, L2_CORRUPT, path, -1, "has %u rows for the vocabulary's %u ids",
+                      (unsigned)m->hp.vocab_size, (unsigned)l2_vocab_size(vocab));
+    if (r == L2_OK)
+        r = model_check(cli, m, &bad, &err);
+    if (r == L2_OK) {
+        json_object_set_new(cli->report, "parameters",
+                            json_integer((json_int_t)l2_hparams_parameters(&m->hp)));
+        json_object_set_new(cli->report, "not_finite", json_integer((json_int_t)bad));
+        if (bad > 0)
+            r = l2_err_at(&err, L2_CORRUPT, path, -1, "%llu values are not finite",
+                          (unsigned long long)bad);
+    }
+    l2_vocab_free(vocab);
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+static int run_hash(struct l2_cli *cli)
+{
+    struct l2_model *m = NULL;
+    struct l2_err err;
+    const char *path = only_operand(cli, "model");
+    if (!path)
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK)
+        r = model_hash(cli, m, opts.tensors, &err);
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+static const char *const usage[] = {"show [OPTION]... MODEL",
+                                    "init [OPTION]... -o DIR PRESET",
+                                    "to-reward [OPTION]... -o DIR MODEL",
+                                    "convert [OPTION]... -o PATH MODEL",
+                                    "quantize [OPTION]... -o FILE.gguf MODEL",
+                                    "merge [OPTION]... -o PATH MODEL MODEL...",
+                                    "compare [OPTION]... MODEL MODEL",
+                                    "check [OPTION]... MODEL",
+                                    "hash [OPTION]... MODEL",
+                                    NULL};
 
 static const struct l2_subcommand subcommands[] = {
     {.name = "show",
@@ -375,6 +664,40 @@ static const struct l2_subcommand subcommands[] = {
      .options = reward_options,
      .rows = L2_ROWS_THREADS,
      .run = run_to_reward},
+    {.name = "convert",
+     .usage = "[OPTION]... -o PATH MODEL",
+     .summary = "Write a checkpoint in another format or type.",
+     .options = convert_options,
+     .rows = L2_ROWS_THREADS,
+     .run = run_convert},
+    {.name = "quantize",
+     .usage = "[OPTION]... -o FILE.gguf MODEL",
+     .summary = "Write a checkpoint as a GGUF file of a quantised type.",
+     .options = quantize_options,
+     .rows = L2_ROWS_THREADS,
+     .run = run_quantize},
+    {.name = "merge",
+     .usage = "[OPTION]... -o PATH MODEL MODEL...",
+     .summary = "Write the mean of checkpoints.",
+     .options = merge_options,
+     .rows = L2_ROWS_THREADS,
+     .run = run_merge},
+    {.name = "compare",
+     .usage = "[OPTION]... MODEL MODEL",
+     .summary = "Print how far two checkpoints are apart, tensor by tensor and on a text.",
+     .options = compare_options,
+     .rows = L2_ROWS_THREADS,
+     .run = run_compare},
+    {.name = "check",
+     .usage = "[OPTION]... MODEL",
+     .summary = "Look at everything in a checkpoint: sizes, shapes, and that values are finite.",
+     .options = no_options,
+     .run = run_check},
+    {.name = "hash",
+     .usage = "[OPTION]... MODEL",
+     .summary = "Print a hash of a checkpoint's values that does not depend on the format.",
+     .options = hash_options,
+     .run = run_hash},
     {.name = NULL},
 };
 
@@ -383,7 +706,7 @@ int main(int argc, char **argv)
     static const struct l2_program program = {
         .name = "l2-model",
         .usage = usage,
-        .summary = "Show checkpoints, make new ones, and turn a policy into a reward model.",
+        .summary = "Show, make, convert, quantise, compare, check and merge checkpoints.",
         .subcommands = subcommands,
     };
     return l2_cli_main(&program, argc, argv);

@@ -63,7 +63,12 @@ cmd_l2_generate_SOURCES = %D%/l2-generate.c
 cmd_l2_generate_LDADD = $(l2_model_libs)
 
 bin_PROGRAMS += cmd/l2-model
-cmd_l2_model_SOURCES = %D%/l2-model.c
+cmd_l2_model_SOURCES = \
+	%D%/l2-model.c \
+	%D%/model.h \
+	%D%/model_compare.c \
+	%D%/model_convert.c \
+	%D%/model_look.c
 cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
 cmd_l2_model_LDADD = $(l2_libs)
 

@@ -80,13 +80,20 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/spm_model.c \
 	%D%/text/template.c \
 	%D%/text/template.h \
+	%D%/text/template_find.c \
+	%D%/text/template_headed.c \
+	%D%/text/template_impl.h \
+	%D%/text/template_inst.c \
+	%D%/text/template_parts.c \
 	%D%/text/tokbin.c \
 	%D%/text/tokjson.c \
 	%D%/text/tokjson.h \
 	%D%/text/tokjson_steps.c \
 	%D%/text/vocab.c \
 	%D%/text/vocab.h \
-	%D%/text/vocab_impl.h
+	%D%/text/vocab_impl.h \
+	%D%/text/vocab_write.c \
+	%D%/text/vocab_write.h
 libcore_libl2_a_SOURCES += \
 	%D%/data/benchrow.c \
 	%D%/data/benchrow.h \

@@ -165,7 +165,24 @@ static void put_vocab(struct report *p, const struct l2_vocab *vocab)
                              hex);
 }
 
-static void put_facts(struct report *p, const struct l2_model *m, const struct l2_vocab *vocab)
+/* Bytes of all tensors as they are stored. */
+static uint64_t tensor_bytes(const struct l2_model *m)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < l2_tensor_count(&m->hp); i++)
+        sum += (uint64_t)l2_tensor_row_size(&m->tensors[i]) * m->tensors[i].rows;
+    return sum;
+}
+
+/* Keys and values of the sequences that the memory is told for, in whole blocks. */
+static uint64_t kv_bytes(const struct l2_hparams *hp, const struct l2_modelshow_load *load)
+{
+    uint32_t positions = load->positions > 0 ? load->positions : hp->context;
+    return (uint64_t)l2_kv_blocks_for(positions) * l2_kv_block_bytes(hp) * load->batch;
+}
+
+static void put_facts(struct report *p, const struct l2_model *m, const struct l2_vocab *vocab,
+                      const struct l2_modelshow_load *load)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < m->n_maps; i++)
@@ -178,6 +195,8 @@ static void put_facts(struct report *p, const struct l2_model *m, const struct l
     put_count(p, "parameters", l2_hparams_parameters(&m->hp));
     put_count(p, "flops_per_token", 2 * l2_hparams_matrix_parameters(&m->hp));
     put_count(p, "kv_bytes_per_token", l2_kv_block_bytes(&m->hp) / L2_KV_BLOCK);
+    put_count(p, "kv_bytes", kv_bytes(&m->hp, load));
+    put_count(p, "memory_bytes", tensor_bytes(m) + kv_bytes(&m->hp, load));
     put_count(p, "files", m->n_maps);
     put_count(p, "bytes", bytes);
 }
@@ -206,20 +225,20 @@ static void put_tensors(struct report *p, const struct l2_model *m)
 }
 
 int l2_modelshow_text(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      struct l2_err *err)
+                      const struct l2_modelshow_load *load, struct l2_err *err)
 {
     struct report p = {.out = out, .err = err};
-    put_facts(&p, m, vocab);
+    put_facts(&p, m, vocab, load);
     put_raw(&p, "\n");
     put_tensors(&p, m);
     return p.r;
 }
 
 int l2_modelshow_json(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      struct l2_err *err)
+                      const struct l2_modelshow_load *load, struct l2_err *err)
 {
     struct report p = {.out = out, .json = true, .err = err};
-    put_facts(&p, m, vocab);
+    put_facts(&p, m, vocab, load);
     put_key(&p, "tensors");
     put_raw(&p, "[");
     put_tensors(&p, m);

@@ -7,10 +7,15 @@
 #include "text/vocab.h"
 #include "util/buf.h"
 
+/* What memory is told for: sequences of that many positions (0: the model's context). */
+struct l2_modelshow_load {
+    uint32_t positions, batch;
+};
+
 /* Append to out; vocab may be NULL. The JSON is one line. */
 int l2_modelshow_text(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      struct l2_err *err) L2_MUST_CHECK;
+                      const struct l2_modelshow_load *load, struct l2_err *err) L2_MUST_CHECK;
 int l2_modelshow_json(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      struct l2_err *err) L2_MUST_CHECK;
+                      const struct l2_modelshow_load *load, struct l2_err *err) L2_MUST_CHECK;
 
 #endif

@@ -359,7 +359,7 @@ static int read_model(struct l2_model *m, const struct l2_gguf *g, struct l2_err
         r = read_tensors(m, g, err);
     if (r == L2_OK)
         r = l2_gguf_get_str(g, "tokenizer.ggml.model", &vocab, &found, err);
-    if (r == L2_OK && l2_gguf_str_is(vocab, "llama")) {
+    if (r == L2_OK && (l2_gguf_str_is(vocab, "llama") || l2_gguf_str_is(vocab, "gpt2"))) {
         m->vocab_path = strdup(m->path);
         if (!m->vocab_path)
             r = l2_err_memory(err, strlen(m->path) + 1);

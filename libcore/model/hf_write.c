@@ -246,19 +246,44 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* Copies the vocabulary as tokenizer.model, or tokenizer.bin if that is what its name ends in. */
-static int copy_vocab(struct writer *w, const char *path, struct l2_err *err)
+static int copy_file(struct writer *w, const char *path, const char *name, struct l2_err *err)
 {
     struct l2_newfile f;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return l2_err_sys(err, errno, path, "cannot open");
-    int r = l2_newfile_open(&f, &w->dir,
-                            ends_with(path, ".bin") ? "tokenizer.bin" : "tokenizer.model", err);
+    int r = l2_newfile_open(&f, &w->dir, name, err);
     if (r == L2_OK)
         r = copy_bytes(fd, path, &f, err);
     close(fd);
     return l2_newfile_close(&f, r, err);
+}
+
+/* Copies a vocabulary under the name that its kind has in a directory. */
+static int copy_vocab(struct writer *w, const char *path, struct l2_err *err)
+{
+    return copy_file(w, path,
+                     ends_with(path, ".bin")    ? "tokenizer.bin"
+                     : ends_with(path, ".json") ? "tokenizer.json"
+                                                : "tokenizer.model",
+                     err);
+}
+
+/* The files of opts->files_from that are there, but for the vocabulary that is copied anyway. */
+static int copy_files(struct writer *w, struct l2_err *err)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",
+                                        "special_tokens_map.json", "chat_template.jinja"};
+    char path[L2_HF_PATH];
+    int r = L2_OK;
+    for (size_t i = 0; w->opts->files_from && i < sizeof names / sizeof *names && r == L2_OK; i++) {
+        if (w->opts->vocab_path && ends_with(w->opts->vocab_path, names[i]))
+            continue;
+        r = l2_hf_path(path, w->opts->files_from, names[i], err);
+        if (r == L2_OK && access(path, F_OK) == 0)
+            r = copy_file(w, path, names[i], err);
+    }
+    return r;
 }
 
 static int write_vocab(struct writer *w, struct l2_err *err)
@@ -266,6 +291,8 @@ static int write_vocab(struct writer *w, struct l2_err *err)
     struct stat st;
     char *found = NULL;
     const char *path = w->opts->vocab_path;
+    if (w->opts->vocab_bytes)
+        return write_text(w, "tokenizer.model", w->opts->vocab_bytes, err);
     if (!path)
         return L2_OK;
     if (stat(path, &st) != 0)
@@ -299,6 +326,8 @@ int l2_model_write(const char *dir, const struct l2_hparams *hp,
         r = write_index(&w, err);
     if (r == L2_OK)
         r = write_vocab(&w, err);
+    if (r == L2_OK)
+        r = copy_files(&w, err);
     if (r == L2_OK)
         r = write_config(&w, err);
     if (r == L2_OK)

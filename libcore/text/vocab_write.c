@@ -56,29 +56,63 @@ static int put_types(struct l2_gguf_values *out, const struct l2_vocab *v, uint3
     return r;
 }
 
+/* "left right" for each merge, in order. */
+static int put_merges(struct l2_gguf_values *out, const struct l2_vocab *v, struct l2_err *err)
+{
+    size_t n;
+    const struct l2_merge *merges = l2_vocab_merges(v, &n);
+    struct l2_buf text = {0};
+    int r = l2_gguf_put_array(out, "tokenizer.ggml.merges", L2_GGUF_STRING, n, err);
+    for (size_t i = 0; i < n && r == L2_OK; i++) {
+        size_t n_left, n_right;
+        const char *left = l2_piece_text(v, merges[i].left, &n_left);
+        const char *right = l2_piece_text(v, merges[i].right, &n_right);
+        text.len = 0;
+        r = l2_buf_append(&text, left, n_left, err);
+        if (r == L2_OK)
+            r = l2_buf_append_byte(&text, ' ', err);
+        if (r == L2_OK)
+            r = l2_buf_append(&text, right, n_right, err);
+        if (r == L2_OK)
+            r = l2_gguf_put_element_str(out, (const char *)text.data, text.len, err);
+    }
+    l2_buf_release(&text);
+    return r;
+}
+
+/* Which algorithm the pieces are for. */
+static int put_model(struct l2_gguf_values *out, const struct l2_vocab *v, struct l2_err *err)
+{
+    bool bytes = l2_vocab_byte_level(v);
+    const char *model = bytes ? "gpt2" : "llama", *pre = bytes ? l2_vocab_pre(v) : "default";
+    if (!pre)
+        return l2_err_set(err, L2_UNSUPPORTED,
+                          "the way in which the vocabulary cuts words has no name in GGUF files");
+    int r = l2_gguf_put_str(out, "tokenizer.ggml.model", model, strlen(model), err);
+    return r == L2_OK ? l2_gguf_put_str(out, "tokenizer.ggml.pre", pre, strlen(pre), err) : r;
+}
+
 int l2_vocab_to_gguf(struct l2_gguf_values *out, const struct l2_vocab *v, uint32_t rows,
                      struct l2_err *err)
 {
     if (rows < v->n)
         return l2_err_set(err, L2_ARGUMENT, "the model has %u rows for the vocabulary's %u ids",
                           (unsigned)rows, (unsigned)v->n);
-    int r = l2_gguf_put_str(out, "tokenizer.ggml.model", "llama", 5, err);
-    if (r == L2_OK)
-        r = l2_gguf_put_str(out, "tokenizer.ggml.pre", "default", 7, err);
+    int r = put_model(out, v, err);
     if (r == L2_OK)
         r = put_tokens(out, v, rows, err);
     if (r == L2_OK)
-        r = put_scores(out, v, rows, err);
+        r = l2_vocab_byte_level(v) ? put_merges(out, v, err) : put_scores(out, v, rows, err);
     if (r == L2_OK)
         r = put_types(out, v, rows, err);
     if (r == L2_OK && v->unk != L2_NO_ID)
         r = l2_gguf_put_u32(out, "tokenizer.ggml.unknown_token_id", v->unk, err);
     if (r == L2_OK)
-        r = l2_gguf_put_bool(out, "tokenizer.ggml.add_bos_token", true, err);
+        r = l2_gguf_put_bool(out, "tokenizer.ggml.add_bos_token", l2_vocab_add_bos(v), err);
     if (r == L2_OK)
         r = l2_gguf_put_bool(out, "tokenizer.ggml.add_eos_token", false, err);
-    if (r == L2_OK)
-        r = l2_gguf_put_bool(out, "tokenizer.ggml.add_space_prefix", v->dummy_prefix, err);
+    if (r == L2_OK && !l2_vocab_byte_level(v))
+        r = l2_gguf_put_bool(out, "tokenizer.ggml.add_space_prefix", l2_vocab_dummy_prefix(v), err);
     if (r == L2_OK && v->remove_extra_spaces)
         r = l2_gguf_put_bool(out, "tokenizer.ggml.remove_extra_whitespaces", true, err);
     return r;
@@ -161,6 +195,9 @@ int l2_vocab_to_spm(struct l2_buf *out, const struct l2_vocab *v, struct l2_err 
     struct l2_buf part = {0};
     struct proto p = {.out = out, .err = err, .r = L2_OK};
     struct proto inner = {.out = &part, .err = err, .r = L2_OK};
+    if (l2_vocab_byte_level(v))
+        return l2_err_set(err, L2_UNSUPPORTED,
+                          "a byte-level vocabulary has no form as a SentencePiece model");
     for (uint32_t i = 0; i < v->n; i++)
         put_piece(&p, v, i, &part);
     part.len = 0;

@@ -1,5 +1,6 @@
 /* Read-only views of whole files by mmap. */
 /* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* madvise */
 #include <config.h>
 
 #include "util/map.h"
@@ -49,6 +50,20 @@ int l2_map_open(struct l2_map *m, const char *path, struct l2_err *err)
 out:
     close(fd);
     return r;
+}
+
+void l2_map_drop(const void *p, size_t n)
+{
+#ifdef MADV_DONTNEED
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)p, end = begin + n;
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+#else
+    (void)p;
+    (void)n;
+#endif
 }
 
 void l2_map_release(struct l2_map *m)

@@ -17,4 +17,8 @@ struct l2_map {
 int l2_map_open(struct l2_map *m, const char *path, struct l2_err *err) L2_MUST_CHECK;
 void l2_map_release(struct l2_map *m);
 
+/* The bytes at p[0..n) of a map will not be read again soon: they need not stay in memory. Only
+ * memory in use depends on it. */
+void l2_map_drop(const void *p, size_t n);
+
 #endif

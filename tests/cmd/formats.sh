@@ -20,7 +20,7 @@ l2-cat -q --from-json -o text.l2s text.json
 
 # logprobs MODEL OUT: what l2 gives, as JSON
 logprobs() {
-    l2-score -q -m "$1" --logprob sum --per-token -o out.l2s --force text.l2s &&
+    l2-score -q --activations f32 -m "$1" --logprob sum --per-token -o out.l2s --force text.l2s &&
         l2-cat -q --json out.l2s |
         python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["completions"][0]["logprobs"]))' >"$2"
 }
@@ -49,4 +49,87 @@ for kind in biases attention-bias mlp-bias linear llama3-short head-dim; do
         pass "$kind differs from plain"
     fi
 done
+
+# written as a GGUF file, and back; both read the file alike
+for kind in tied biases linear llama3 llama3-short head-dim; do
+    ok "$kind: convert to GGUF" l2-model convert -q -o $kind.gguf hf-$kind
+    agrees "$kind: its log-probabilities" $kind.gguf want-$kind.json
+    # shellcheck disable=SC2086
+    peer logprobs $kind.gguf $ids >peer.json
+    ok "$kind: the peer's reader gets them, too" python3 "$L2_SRC/tests/compare.py" 2e-4 want-$kind.json peer.json
+    [ $kind = llama3-short ] && continue
+    ok "$kind: convert back" l2-model convert -q -o back-$kind $kind.gguf
+    is "$kind: not a bit is lost" "$(l2-model hash -q hf-$kind | cut -c1-64)" "$(l2-model hash -q back-$kind | cut -c1-64)"
+    # shellcheck disable=SC2086
+    peer logprobs back-$kind $ids >peer.json
+    ok "$kind: the peer reads the directory" python3 "$L2_SRC/tests/compare.py" 2e-4 want-$kind.json peer.json
+done
+fails 1 'no place in a config.json' "factors that no formula gives stay in files" \
+    l2-model convert -o no llama3-short.gguf
+for dtype in F16 BF16; do
+    ok "convert --dtype $dtype" l2-model convert -q --dtype $dtype --shard-size 100K -o plain-$dtype hf-plain
+    # shellcheck disable=SC2086
+    peer logprobs plain-$dtype $ids >peer.json
+    agrees "$dtype: both readers agree" plain-$dtype peer.json
+done
+
+# quantised: the peer decodes the blocks on its own
+peer make quantisable hf-q
+for type in Q8_0 Q4_K Q6_K; do
+    ok "quantize --type $type" l2-model quantize -q --type $type -o q-$type.gguf hf-q
+    # shellcheck disable=SC2086
+    peer logprobs q-$type.gguf $ids >peer.json
+    agrees "$type: log-probabilities of the decoded weights" q-$type.gguf peer.json 2e-3
+    l2-model compare -q --json hf-q q-$type.gguf >errors.json
+    ok "$type: errors are those of the type" python3 - $type errors.json <<'E2'
+import json, sys
+most = {"Q8_0": 0.0056, "Q6_K": 0.019, "Q4_K": 0.076}[sys.argv[1]]
+for t in json.load(open(sys.argv[2]))["tensors"]:
+    matrix = "norm" not in t["name"]
+    assert t["types"] == ["F32", ("Q6_K" if sys.argv[1] == "Q4_K" and "lm_head" in t["name"] else sys.argv[1])
+                          if matrix else "F32"], t
+    assert (0 < t["relative"] < most) if matrix else t["max"] == 0, t
+E2
+done
+ok "rows that are no blocks of 256 get another type" l2-model quantize -q --type Q4_K -o small.gguf hf-plain
+peer types small.gguf >types.json
+is "all but vectors" 16 "$(grep -o Q8_0 types.json | wc -l)"
+fails 2 'Q4_K is for files: want -o FILE.gguf' "a quantised directory" l2-model convert --dtype Q4_K -o no hf-plain
+fails 1 'has no form in GGUF' "a model with labels" sh -c "
+    /usr/bin/python3 '$L2_SRC/tests/llama_numpy.py' make labels hf-labels
+    l2-model convert -o no.gguf hf-labels"
+fails 1 'small.gguf: exists already' "an existing file" l2-model convert -o small.gguf hf-plain
+ok "is replaced on request" l2-model convert -q --force -o small.gguf hf-plain
+
+# the mean, what is not finite, differing shapes
+l2-model init -q --presets "$L2_SRC/examples/presets" tiny -s 1 -o a
+l2-model init -q --presets "$L2_SRC/examples/presets" tiny -s 2 -o b
+ok "merge" l2-model merge -q --weight 1 --weight 3 -o mean a b
+ok "is the weighted mean" /usr/bin/python3 - "$L2_SRC/tests" <<'E2'
+import sys
+import numpy as np
+sys.argv, tests = ["llama_numpy.py", "none"], sys.argv[1]
+source = open(tests + "/llama_numpy.py").read().rsplit("\nmain()", 1)[0]
+exec(source)
+a, b, m = (read_hf(d)[1] for d in ("a", "b", "mean"))
+for k in a:
+    assert np.array_equal(((a[k] + 3 * b[k]) / 4).astype(np.float32), m[k].astype(np.float32)), k
+E2
+fails 1 "are not those of a" "other hyper-parameters do not merge" l2-model merge -o no a hf-plain
+fails 2 'at least two models' "one model does not merge" l2-model merge -o no a
+fails 2 '1 weights for 2 models' "a weight for each" l2-model merge --weight 1 -o no a b
+fails 1 'has not the shape of a' "other shapes do not compare" l2-model compare a hf-plain
+ok "check" l2-model check a
+cp -r a broken
+python3 - <<'E2'
+b = bytearray(open("broken/model.safetensors", "rb").read())
+b[-4:] = b"\0\0\x80\x7f"
+open("broken/model.safetensors", "wb").write(b)
+E2
+fails 1 'broken: 1 values are not finite' "check finds an infinity" l2-model check broken
+cp stderr said
+ok "and says where" grep -q 'model.norm.weight: 1 of' said
+fails 1 'holds a value too large|not finite' "which has no quantised form" sh -c '
+    l2-model quantize --type Q8_0 -o no.gguf broken && l2-model check no.gguf'
+if [ "$(l2-model hash -q a)" = "$(l2-model hash -q b)" ]; then fail "hashes differ"; else pass "hashes differ"; fi
 finish

@@ -64,7 +64,7 @@ mkdir precious && : >precious/letter
 fails 1 'precious: is not replaced: it has no config.json' "not everything is replaced" init tiny -o precious --force
 if [ -e precious/letter ]; then pass "what was there stays"; else fail "what was there stays"; fi
 fails 2 'no preset 8b' "an unknown preset" init 8b -o x
-fails 2 'want -o DIR' "no output" init tiny
+fails 2 'want -o PATH' "no output" init tiny
 fails 2 'want one preset, got 0 operands' "no preset" init -o x
 fails 2 'got 2 operands' "two presets" init tiny tiny -o x
 fails 1 'dim 65 is not a multiple of 8 heads' "sizes that do not agree" init tiny --dim 65 -o x

@@ -1,0 +1,49 @@
+/* The parts of l2-model: conversion, and comparing and checking what checkpoints hold. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_CMD_MODEL_H
+#define L2_CMD_MODEL_H
+
+#include "common/cli.h"
+#include "model/model.h"
+#include "text/vocab.h"
+
+/* Types that tensors can be written in, by name; NULL-terminated. */
+extern const char *const model_types[];
+
+struct model_out {
+    const char *path;    /* -o: a file where it ends in .gguf, else a directory */
+    bool force;          /* replaces what is there */
+    const char *vocab;   /* -z, or NULL: the model's own */
+    uint64_t shard_size; /* of a directory's files; 0: one */
+    int type;            /* index into model_types, or -1: the model's own where it can be */
+};
+
+/* Writes the mean of models (n of them, the same hyper-parameters; weights NULL: equal ones), with
+ * the vocabulary and template of the first; fills in the summary. */
+int model_write_mean(struct l2_cli *cli, const struct model_out *out,
+                     struct l2_model *const *models, size_t n, const double *weights,
+                     struct l2_err *err) L2_MUST_CHECK;
+
+/* How far two checkpoints are apart, tensor by tensor, and on a text. */
+struct model_compare {
+    bool json;
+    const char *text;   /* a file, or NULL */
+    const char *vocab;  /* -z, or NULL: the first model's own */
+    int64_t max_tokens; /* of the text */
+};
+int model_compare(struct l2_cli *cli, const struct model_compare *c, struct l2_model *a,
+                  struct l2_model *b, struct l2_err *err) L2_MUST_CHECK;
+
+/* Looks at every value; *bad is how many are not finite. Their tensors are told. */
+int model_check(struct l2_cli *cli, const struct l2_model *m, uint64_t *bad,
+                struct l2_err *err) L2_MUST_CHECK;
+
+/* SHA-256 over hyper-parameters and all values as F32 in Hugging Face order, so that checkpoints
+ * that compute the same have one hash in whatever format; with tensors, a line for each. */
+int model_hash(struct l2_cli *cli, const struct l2_model *m, bool tensors,
+               struct l2_err *err) L2_MUST_CHECK;
+
+/* A tensor's values are not needed any more: its pages need not stay in memory. */
+void model_drop(const struct l2_tensor *t);
+
+#endif
