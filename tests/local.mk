@@ -80,6 +80,10 @@ tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %
 	%D%/unit/tiny_model.c %D%/unit/tiny_model.h
 tests_unit_test_generate_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_grad
+tests_unit_test_grad_SOURCES = %D%/unit/test_grad.c
+tests_unit_test_grad_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_json
 tests_unit_test_json_SOURCES = \
 	%D%/unit/stream_samples.c \

@@ -75,8 +75,8 @@ static int measure(struct bench_case *c, struct l2_pool *pool, int n_rounds, str
         fprintf(stderr, " %6.3f GB", s.held / 1e9);
     fprintf(stderr, "\n");
     printf("{\"case\":\"%s\",\"rate\":%.6g,\"unit\":\"%s\",\"of_s\":%.4g,\"of_m\":%.4g,"
-           "\"s_flops\":%.4g,\"m_bytes\":%.4g,\"rounds\":%d,\"threads\":%d,\"held_mb\":%.0f,\"peak_"
-           "rss_mb\":%ld}\n",
+           "\"s_flops\":%.4g,\"m_bytes\":%.4g,\"rounds\":%d,\"threads\":%d,\"held_mb\":%.0f,"
+           "\"peak_rss_mb\":%ld}\n",
            c->name, r, c->unit, fs, fm, median(probe_s, n_rounds), median(probe_m, n_rounds),
            n_rounds, l2_pool_threads(pool), s.held / 1e6, usage.ru_maxrss / 1024);
     fflush(stdout);
