@@ -32,8 +32,8 @@ static const struct l2_opt options[] = {
      .kind = L2_OPT_STRING,
      .arg = "FILE",
      .help =
-         "vocabulary: a SentencePiece tokenizer.model, a llama2.c tokenizer.bin, the one inside a "
-         "GGUF file, or a directory that holds one of the first two",
+         "vocabulary: a tokenizer.json, a SentencePiece tokenizer.model, a llama2.c tokenizer.bin, "
+         "the one inside a GGUF file, or a directory that holds one of the first three",
      .target = &opts.vocab,
      .is_path = true},
     {.name = "decode",
@@ -58,7 +58,8 @@ static const struct l2_opt options[] = {
     {.name = "template",
      .kind = L2_OPT_STRING,
      .arg = "NAME",
-     .help = "chat template for dialogues: llama2, or none",
+     .help = "chat template for dialogues: chatml, llama2, llama3, mistral, zephyr; auto for the "
+             "one that the vocabulary's model says; or none",
      .target = &opts.template_name},
     {.name = "system",
      .kind = L2_OPT_STRING,
@@ -294,13 +295,30 @@ static uint64_t total_bytes(const struct l2_cli *cli)
     return total;
 }
 
+/* --template auto has to find one: rows would mean something else without. */
+static int choose_template(const struct l2_template **out, struct l2_err *err)
+{
+    *out = NULL;
+    if (strcmp(opts.template_name, "none") == 0)
+        return L2_OK;
+    if (strcmp(opts.template_name, "auto") != 0) {
+        *out = l2_template_find(opts.template_name);
+        return L2_OK;
+    }
+    int r = l2_template_of_vocab(out, opts.vocab, err);
+    if (r == L2_OK && !*out)
+        r = l2_err_at(err, L2_UNSUPPORTED, opts.vocab, -1,
+                      "says no chat template: say with --template which to use");
+    return r;
+}
+
 static int open_encoding(struct encoding *e, struct l2_err *err)
 {
     struct l2_shape_opts so = {.bos = !opts.no_bos, .eos = !opts.no_eos, .system = opts.system};
     struct l2_header h;
-    if (strcmp(opts.template_name, "none") != 0)
-        so.dialogues = l2_template_find(opts.template_name);
     int r = l2_vocab_open(&e->vocab, opts.vocab, err);
+    if (r == L2_OK)
+        r = choose_template(&so.dialogues, err);
     if (r == L2_OK)
         r = l2_encoder_new(&e->encoder, e->vocab, err);
     so.encoder = e->encoder;
@@ -483,8 +501,9 @@ static int check_usage(struct l2_cli *cli)
         return 0;
     if (!opts.vocab)
         return l2_cli_usage(cli, "want a vocabulary: -z FILE");
-    if (strcmp(opts.template_name, "none") != 0 && !l2_template_find(opts.template_name))
-        return l2_cli_usage(cli, "--template: want none or one of %s, got '%s'",
+    if (strcmp(opts.template_name, "none") != 0 && strcmp(opts.template_name, "auto") != 0 &&
+        !l2_template_find(opts.template_name))
+        return l2_cli_usage(cli, "--template: want none, auto or one of %s, got '%s'",
                             l2_template_names(), opts.template_name);
     if (opts.system && strcmp(opts.template_name, "none") == 0)
         return l2_cli_usage(cli, "--system wants --template");

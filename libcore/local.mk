@@ -80,6 +80,11 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/spm_model.c \
 	%D%/text/template.c \
 	%D%/text/template.h \
+	%D%/text/template_find.c \
+	%D%/text/template_headed.c \
+	%D%/text/template_impl.h \
+	%D%/text/template_inst.c \
+	%D%/text/template_parts.c \
 	%D%/text/tokbin.c \
 	%D%/text/tokjson.c \
 	%D%/text/tokjson.h \

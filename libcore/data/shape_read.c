@@ -14,6 +14,7 @@
 struct l2_shaper {
     struct l2_shape_opts o;
     const struct l2_vocab *vocab; /* the encoder's */
+    bool puts_bos;                /* before texts: wanted, and the vocabulary's way */
     struct l2_ids ids, spans;     /* of the part being encoded */
     struct l2_turn *turns;        /* owned */
     size_t turns_cap;
@@ -23,7 +24,7 @@ int l2_shaper_new(struct l2_shaper **out, const struct l2_shape_opts *opts, stru
 {
     const struct l2_vocab *v = l2_encoder_vocab(opts->encoder);
     *out = NULL;
-    if (opts->bos && l2_vocab_bos(v) == L2_NO_ID)
+    if (opts->bos && l2_vocab_bos(v) == L2_NO_ID && !l2_vocab_byte_level(v))
         return l2_err_set(err, L2_FORMAT, "the vocabulary has no BOS piece: say --no-bos");
     if (opts->eos && l2_vocab_eos(v) == L2_NO_ID)
         return l2_err_set(err, L2_FORMAT, "the vocabulary has no EOS piece: say --no-eos");
@@ -31,6 +32,7 @@ int l2_shaper_new(struct l2_shaper **out, const struct l2_shape_opts *opts, stru
     if (!s)
         return l2_err_memory(err, sizeof *s);
     s->o = *opts;
+    s->puts_bos = opts->bos && l2_vocab_add_bos(v);
     s->vocab = v;
     *out = s;
     return L2_OK;
@@ -169,7 +171,7 @@ static int encode_prompt(struct l2_shaper *s, const struct l2_row *row, struct l
 {
     const struct l2_side *p = &row->prompt;
     size_t n;
-    int r = begin_part(s, row->style == L2_STYLE_PLAIN && s->o.bos, err);
+    int r = begin_part(s, row->style == L2_STYLE_PLAIN && s->puts_bos, err);
     if (r == L2_OK && row->style != L2_STYLE_PLAIN) {
         r = load_turns(s, rec, p->turns, row->style == L2_STYLE_HH, &n, err);
         if (r == L2_OK)
@@ -368,7 +370,7 @@ int l2_shape_from_text(struct l2_shaper *s, const char *text, size_t n, const ch
         return L2_MEMORY;
     int r = l2_record_str(rec, shape, strlen(shape), &rec->shape, err);
     if (r == L2_OK)
-        r = begin_part(s, s->o.bos, err);
+        r = begin_part(s, s->puts_bos, err);
     if (r == L2_OK)
         r = keep(rec, &s->ids, &rec->prompt, err);
     if (r == L2_OK)

@@ -10,8 +10,19 @@ struct l2_template; /* a row of the static table of templates */
 
 /* NULL when there is none of that name. */
 const struct l2_template *l2_template_find(const char *name);
+const char *l2_template_name(const struct l2_template *t);
 /* The names, comma separated, for help and errors. */
 const char *l2_template_names(void);
+
+/* The template that a Jinja text stands for: one that puts out nothing but what a template of the
+ * table does. NULL where it is none of them, or might not be. */
+const struct l2_template *l2_template_recognise(const char *jinja, size_t n);
+
+/* The template of the model that a vocabulary is of, by the path that l2_vocab_open takes: from
+ * chat_template.jinja, tokenizer_config.json, or GGUF's tokenizer.chat_template. *out is NULL where
+ * there is none; one that is not recognised is L2_UNSUPPORTED. */
+int l2_template_of_vocab(const struct l2_template **out, const char *path,
+                         struct l2_err *err) L2_MUST_CHECK;
 
 /* A turn as text; role is "system", "user" or "assistant". Borrowed. */
 struct l2_turn {

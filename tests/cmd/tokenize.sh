@@ -181,7 +181,7 @@ fails 2 'want a vocabulary' 'no vocabulary' l2-tokenize --text a.txt
 fails 2 'say what a.txt is' 'the form is not guessed' $tok a.txt
 fails 2 'say what standard input is' 'nor that of standard input' sh -c "$tok <a.txt"
 fails 2 'one of --text, --lines and --jsonl' 'two forms' $tok --text --lines a.txt
-fails 2 'want none or one of llama2' 'an unknown template' $tok --template alpaca shapes.jsonl
+fails 2 'want none, auto or one of chatml, llama2' 'an unknown template' $tok --template alpaca shapes.jsonl
 fails 2 '--system wants --template' '--system alone' $tok --system x shapes.jsonl
 
 # ---- as part of a pipe ----
