@@ -206,6 +206,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/init.h \
 	%D%/nn/kv.c \
 	%D%/nn/kv.h \
+	%D%/nn/lora.c \
+	%D%/nn/lora.h \
 	%D%/nn/net.c \
 	%D%/nn/net.h \
 	%D%/nn/net_backward.c \
@@ -213,6 +215,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/net_forward.c \
 	%D%/nn/net_heads.c \
 	%D%/nn/net_linear.c \
+	%D%/nn/net_lora.c \
 	%D%/nn/net_state.h \
 	%D%/nn/params.c \
 	%D%/nn/params.h \

@@ -110,6 +110,8 @@ static bool plan_net(struct l2_net *net, struct plan *p)
     net->hidden_grad = floats(p, rows, net->dim);
     if (!net->opts.inference)
         net->grad = floats(p, rows, net->dim);
+    net->lora_u = floats(p, rows, net->opts.lora_rank);
+    net->lora_du = floats(p, rows, net->opts.lora_rank);
     plan_scratch(net, p);
     return !p->too_large;
 }

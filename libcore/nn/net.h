@@ -5,7 +5,7 @@
 #define L2_NET_H
 
 #include "kern/backend.h"
-#include "nn/params.h"
+#include "nn/lora.h"
 
 struct l2_net;
 
@@ -14,6 +14,7 @@ struct l2_net_opts {
     uint32_t max_rows;      /* of one batch; all working memory is planned for it */
     bool recompute;         /* keep only each layer's input, run the layer again in backward */
     bool inference;         /* no backward pass: memory for one layer only */
+    uint32_t lora_rank;     /* of adapters, at most; 0: none */
     enum l2_dtype products; /* L2_F32, or L2_BF16: matrix products of bf16 factors, f32 sums */
 };
 
@@ -45,6 +46,11 @@ void l2_net_free(struct l2_net *net);
 /* What a net of these options would take, before it is made. */
 uint64_t l2_net_bytes(const struct l2_hparams *hp, const struct l2_net_opts *opts);
 
+/* Adapters for all following passes, and their gradients, which the backward pass adds to (NULL:
+ * none); both borrowed. L2_ARGUMENT where their rank is above lora_rank. */
+int l2_net_set_lora(struct l2_net *net, const struct l2_lora *lora, struct l2_lora *grads,
+                    struct l2_err *err) L2_MUST_CHECK;
+
 /* Final normed hidden states of all rows. Tokens, spans and sizes are checked (L2_ARGUMENT). params
  * must not change until backward is done. The batch is borrowed until then. */
 int l2_net_forward(struct l2_net *net, const struct l2_params *params,
@@ -68,8 +74,9 @@ void l2_net_label_head(struct l2_net *net, const uint32_t *rows, size_t n, float
 void l2_net_label_head_bwd(struct l2_net *net, const uint32_t *rows, size_t n, const float *dscores,
                            struct l2_params *grads);
 
-/* Adds the gradients of everything below the heads to grads, once a forward pass; hidden_grad is
- * used up. The same bits for any number of threads. */
+/* Adds the gradients of everything below the heads to grads (NULL where the weights are frozen,
+ * here and for the heads), once a forward pass; hidden_grad is used up. The same bits for any
+ * number of threads. */
 void l2_net_backward(struct l2_net *net, struct l2_params *grads);
 
 #endif

@@ -111,6 +111,7 @@ void l2_net_linear(struct l2_net *net, float *y, const float *x, size_t cols,
     for (size_t i = 0, at = 0, n_bias; i < n_roles; i++, at += n_bias) {
         const float *bias = bias_at(net->params, roles[i], layer, &n_bias);
         struct bias_job job = {.y = y + at, .bias = bias, .ld = all, .n = n_bias};
+        l2_net_lora_fwd(net, y + at, all, x, roles[i], layer);
         if (bias)
             l2_net_rows(net, add_bias, &job, net->n_rows);
     }
@@ -166,6 +167,12 @@ void l2_net_linear_bwd(struct l2_net *net, float *dx, const float *dy, const flo
                                               .ldc = cols};
         l2_gemm_run(net->opts.pool, jobs, n_jobs, bf16);
         n_jobs = 0;
+    }
+    for (size_t i = 0, at = 0; i < n_roles; i++) {
+        uint32_t rows, unused;
+        l2_role_shape(&net->hp, roles[i], &rows, &unused);
+        l2_net_lora_bwd(net, dx, dy + at, all, x, roles[i], layer);
+        at += rows;
     }
     if (grads)
         bias_bwd(net, dy, all, roles, n_roles, layer, grads);

@@ -50,7 +50,11 @@ struct l2_net {
     float *logits;                /* (head rows, vocab_size), in the place of wide */
     float *head_x, *head_dx;      /* (head rows, dim) */
     uint32_t *head_row, *head_at; /* (max_rows) rows with targets; and the first target of each */
+    float *lora_u, *lora_du;      /* (rows, lora_rank) */
     void *memory;
+
+    const struct l2_lora *lora; /* borrowed; NULL: none */
+    struct l2_lora *lora_grads; /* borrowed; NULL: none */
 
     const struct l2_params *params; /* of the last forward pass; borrowed */
     const uint32_t *tokens;         /* borrowed */
@@ -80,6 +84,12 @@ void l2_net_linear(struct l2_net *net, float *y, const float *x, size_t cols,
 void l2_net_linear_bwd(struct l2_net *net, float *dx, const float *dy, const float *x, size_t cols,
                        const enum l2_role *roles, size_t n_roles, uint32_t layer,
                        struct l2_params *grads, bool add);
+
+/* y += adapters(x), dx += their gradient, of one projection, if it has some; ld is that of y. */
+void l2_net_lora_fwd(struct l2_net *net, float *y, size_t ld, const float *x, enum l2_role role,
+                     uint32_t layer);
+void l2_net_lora_bwd(struct l2_net *net, float *dx, const float *dy, size_t ld, const float *x,
+                     enum l2_role role, uint32_t layer);
 
 /* Everything of layer i but its last product; x into everything else. */
 void l2_net_layer_fwd(struct l2_net *net, uint32_t i);

@@ -203,6 +203,105 @@ static void test_biases_and_labels(void **state)
     check_gradients(&hp);
 }
 
+struct lora_test {
+    struct l2_params *p;
+    struct l2_lora *lora;
+    double *values; /* of a model with the adapters merged */
+    struct ref_loss loss;
+};
+
+/* The loss with adapters, where value number moved of theirs is moved by step. */
+static double lora_loss(const struct lora_test *t, size_t moved, double step)
+{
+    const struct l2_lora *l = t->lora;
+    for (size_t i = 0; i < t->p->offset[t->p->n_tensors]; i++)
+        t->values[i] = (double)t->p->values[i];
+    for (size_t i = 0; i < t->p->n_tensors; i++) {
+        enum l2_role role;
+        uint32_t layer, rows, cols;
+        float *a, *b;
+        l2_tensor_at(&t->p->hp, i, &role, &layer);
+        l2_role_shape(&t->p->hp, role, &rows, &cols);
+        if (!l2_lora_at(l, role, layer, &a, &b))
+            continue;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t k = 0; k < (size_t)l->opts.rank * cols; k++) {
+                const float *bp = b + r * l->opts.rank + k / cols, *ap = a + k;
+                double bv = (double)*bp + ((size_t)(bp - l->values) == moved ? step : 0);
+                double av = (double)*ap + ((size_t)(ap - l->values) == moved ? step : 0);
+                t->values[t->p->offset[i] + r * cols + k % cols] +=
+                    (double)l->opts.alpha / l->opts.rank * av * bv;
+            }
+    }
+    return ref_loss(t->p, t->values, &t->loss, NULL);
+}
+
+/* Each value of a projection's adapters by itself; the weights stay as they are. */
+static void test_lora(void **state)
+{
+    const struct l2_lora_opts lora_opts = {3, 6, L2_LORA_ALL & ~L2_LORA_BIT(L2_T_K)};
+    struct l2_net_opts opts = {.max_rows = MAX_ROWS, .lora_rank = 3, .recompute = true};
+    struct l2_net_batch b = batch();
+    struct l2_err err = {0};
+    float value[N_TARGETS], merged[N_TARGETS];
+    struct lora_test t = {.p = params_new(&base_hp, 6),
+                          .loss = {&b, targets, coefficient, N_TARGETS}};
+    struct l2_lora *grads, *large;
+    struct l2_net *net = net_new(&base_hp, &opts);
+    uint32_t seed = 4;
+    (void)state;
+    assert_int_equal(l2_lora_new(&t.lora, &base_hp, &lora_opts, &err), L2_OK);
+    assert_int_equal(l2_lora_new(&grads, &base_hp, &lora_opts, &err), L2_OK);
+    l2_lora_init(t.lora, 11);
+    for (size_t i = 0; i < t.lora->n; i++)
+        t.lora->values[i] += 0.1f * noise(&seed);
+    assert_int_equal(l2_net_set_lora(net, t.lora, grads, &err), L2_OK);
+    assert_int_equal(l2_net_forward(net, t.p, &b, &err), L2_OK);
+    assert_int_equal(
+        l2_net_vocab_head(net, targets, N_TARGETS, coefficient, NULL, value, NULL, &err), L2_OK);
+    l2_net_backward(net, NULL);
+
+    t.values = malloc(t.p->offset[t.p->n_tensors] * sizeof *t.values);
+    assert_non_null(t.values);
+    for (int role = L2_T_Q; role <= L2_T_DOWN; role++) {
+        float *a, *from, *unused;
+        if (!l2_lora_at(t.lora, (enum l2_role)role, 1, &a, &from))
+            continue;
+        (void)l2_lora_at(grads, (enum l2_role)role, 1, &a, &unused);
+        size_t at[] = {(size_t)(a - grads->values) + 4, (size_t)(from - t.lora->values) + 7};
+        for (int i = 0; i < 2; i++) {
+            double up = lora_loss(&t, at[i], 1e-5), down = lora_loss(&t, at[i], -1e-5);
+            double want = (up - down) / 2e-5, got = (double)grads->values[at[i]];
+            assert_true(fabs(got - want) < 2e-5 * (0.1 + fabs(want)));
+        }
+    }
+
+    assert_int_equal(l2_net_set_lora(net, NULL, NULL, &err), L2_OK);
+    l2_lora_merge(t.p, t.lora, NULL);
+    assert_int_equal(l2_net_forward(net, t.p, &b, &err), L2_OK);
+    assert_int_equal(l2_net_vocab_head(net, targets, N_TARGETS, NULL, NULL, merged, NULL, &err),
+                     L2_OK);
+    for (size_t i = 0; i < N_TARGETS; i++)
+        assert_true(fabsf(value[i] - merged[i]) < 2e-5f);
+
+    assert_int_equal(l2_lora_new(&large, &base_hp, &(struct l2_lora_opts){4, 1, L2_LORA_ALL}, &err),
+                     L2_OK);
+    assert_int_equal(l2_net_set_lora(net, large, NULL, &err), L2_ARGUMENT);
+    l2_lora_free(large);
+    assert_int_equal(
+        l2_lora_new(&large, &base_hp, &(struct l2_lora_opts){13, 1, L2_LORA_ALL}, &err),
+        L2_ARGUMENT);
+    assert_int_equal(
+        l2_lora_new(&large, &base_hp, &(struct l2_lora_opts){1, 1, L2_LORA_BIT(L2_T_EMBED)}, &err),
+        L2_ARGUMENT);
+    assert_null(large);
+    free(t.values);
+    l2_lora_free(t.lora);
+    l2_lora_free(grads);
+    l2_net_free(net);
+    l2_params_free(t.p);
+}
+
 /* Memory saved and threads added change no bit. */
 static void test_equal_bits(void **state)
 {
@@ -547,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_central_differences),
         cmocka_unit_test(test_biases_and_labels),
         cmocka_unit_test(test_equal_bits),
+        cmocka_unit_test(test_lora),
         cmocka_unit_test(test_shared_prompt),
         cmocka_unit_test(test_inference),
         cmocka_unit_test(test_bf16),
