@@ -140,6 +140,28 @@ VEC_FN vf q8_min(const uint8_t *w, size_t b, int g, enum q8_form form)
     return vec_load((const float *)(const void *)(w + 4096) + 8 * 16 + i);
 }
 
+/* Asks for the weights NARROW_AHEAD bytes from here: all of a stripe's lines while its 64 groups go
+ * by. */
+VEC_FN void q8_prefetch(const uint8_t *w, size_t group, enum q8_form form)
+{
+    const uint8_t *ahead = w + NARROW_AHEAD;
+    switch (form) {
+    case Q8_FORM_Q8_0:
+        __builtin_prefetch(ahead + group * 64);
+        if (group % 16 == 0) /* scales */
+            __builtin_prefetch(ahead + 4096 + group * 4);
+        break;
+    case Q8_FORM_Q4_K:
+        __builtin_prefetch(ahead + group * 37);
+        break;
+    case Q8_FORM_Q6_K:
+        __builtin_prefetch(ahead + group * 53);
+        break;
+    default:
+        break;
+    }
+}
+
 /* One stripe's n columns of M rows; see narrow.h for x. */
 VEC_FN void q8_stripe(float *y, size_t width, const int32_t *x, const uint8_t *w, size_t n,
                       bool add, enum q8_form form, const int M)
@@ -166,8 +188,8 @@ VEC_FN void q8_stripe(float *y, size_t width, const int32_t *x, const uint8_t *w
             for (size_t j = 0; j < per; j++) {
                 size_t group = b * per + j;
                 vi v = q8_weights(w, group, g, form);
-                if (M <= 4 && g == 0 && form <= Q8_FORM_Q6_K)
-                    __builtin_prefetch(w + NARROW_AHEAD + group * (form == Q8_FORM_Q8_0 ? 64 : 40));
+                if (M <= 4 && g == 0)
+                    q8_prefetch(w, group, form);
                 VEC_UNROLL
                 for (int i = 0; i < M; i++)
                     block[i] = q8_dot(block[i], v, x[group * rows + (size_t)i], Q8_SIGNED(form));
