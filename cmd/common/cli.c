@@ -17,6 +17,7 @@
 #include "common/progress.h"
 #include "common/rows.h"
 #include "kern/backend.h"
+#include "kern/simd.h"
 
 /* One run of a program. */
 struct session {
@@ -123,6 +124,8 @@ static int print_version(const struct l2_cli *cli, struct l2_err *err)
         (*b)->describe(line, sizeof line);
         r = l2_buf_printf(&out, err, "kernels: %s\n", line);
     }
+    if (r == L2_OK && cli->program->backends)
+        r = l2_buf_printf(&out, err, "instructions: %s\n", l2_simd_best()->name);
     if (r == L2_OK)
         r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, err);
     l2_buf_release(&out);
