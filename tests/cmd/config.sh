@@ -96,7 +96,7 @@ is 'a name cut short' 0.25 "$(setting temperature l2-generate --temp 0.25)"
 is 'an option behind an operand' 0.25 "$(setting temperature l2-generate operand -T 0.25)"
 fails 2 'want a model' 'a model is needed' l2-generate --level 3
 fails 2 "Try 'l2-model init --help'" 'a subcommand names itself' l2-model init --no-such
-fails 2 "want a subcommand out of show, init, to-reward, got 'make'" 'an unknown subcommand' l2-model make
+fails 2 "want a subcommand out of show, init, .*, hash, got 'make'" 'an unknown subcommand' l2-model make
 fails 2 'want a subcommand: show' 'no subcommand' l2-model
 # What a message quotes cannot act on a terminal.
 name=$(printf 'a\033[31mb\n\302\233c\377')
