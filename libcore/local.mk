@@ -146,6 +146,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/blas.h \
 	%D%/kern/causal.c \
 	%D%/kern/causal.h \
+	%D%/kern/convert.c \
 	%D%/kern/cross_entropy.c \
 	%D%/kern/dot.c \
 	%D%/kern/expf.h \

@@ -43,6 +43,9 @@ void l2_dot_bwd(float *dx, const float *y, float d, size_t n);
 /* y[i] = x[i] * factor. y may be x. */
 void l2_scale_fwd(float *y, const float *x, size_t n, float factor);
 
+/* y[i] = x[i], bf16 values. */
+void l2_from_bf16(float *y, const uint16_t *x, size_t n);
+
 /* max and log(sum(exp(x - max))) + max over n >= 1 logits, in double for the sum. False when a
  * logit is not finite. */
 bool l2_logsumexp(const float *x, size_t n, float *max, double *lse);

@@ -48,6 +48,7 @@ struct l2_simd {
     /* y[i] = expf(x[i] - shift); returns their sum, and in moment, where it is not NULL, the sum of
      * y[i] (x[i] - shift). y may be x. */
     double (*exp_sum)(float *y, const float *x, size_t n, float shift, double *moment);
+    void (*from_bf16)(float *y, const uint16_t *x, size_t n);
     float (*dot)(const float *x, const float *y, size_t n);
 };
 

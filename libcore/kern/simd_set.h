@@ -19,7 +19,7 @@
         .swiglu = vec_swiglu, .add = vec_add, .scale = vec_scale, .expf_row = vec_expf_row,        \
         .max = vec_max, .sum_exp = vec_sum_exp, .rmsnorm_bwd = vec_rmsnorm_bwd,                    \
         .rope_bwd = vec_rope_bwd, .swiglu_bwd = vec_swiglu_bwd, .softmax_bwd = vec_softmax_bwd,    \
-        .exp_sum = vec_exp_sum, .dot = vec_dot,                                                    \
+        .exp_sum = vec_exp_sum, .from_bf16 = vec_bf16_row, .dot = vec_dot,                         \
     }
 
 #endif

@@ -103,6 +103,17 @@ static L2_TARGET void vec_softmax_bwd(float *ds, const float *p, const float *dp
         ds[i] = p[i] * (dp[i] - d) * factor;
 }
 
+static L2_TARGET void vec_bf16_row(float *y, const uint16_t *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + L2_LANES <= n; i += L2_LANES)
+        vec_store(y + i, vec_from_bf16(x + i));
+    for (; i < n; i++) {
+        uint32_t u = (uint32_t)x[i] << 16;
+        memcpy(y + i, &u, sizeof u);
+    }
+}
+
 static L2_TARGET float vec_dot(const float *x, const float *y, size_t n)
 {
     vf sum[VEC_16] = {0};

@@ -121,6 +121,28 @@ static void merge_row(void *arg, size_t row)
                    m->cols);
 }
 
+int l2_lora_merged_rows(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uint32_t n_rows,
+                        float *out, struct l2_err *err)
+{
+    const struct l2_lora_merged *from = arg;
+    const struct l2_lora *l = from->lora;
+    uint32_t rows, cols;
+    float *a, *b;
+    int r = l2_params_rows(from->params, role, layer, row, n_rows, out, err);
+    if (r != L2_OK || !l2_lora_at(l, role, layer, &a, &b))
+        return r;
+    l2_role_shape(&l->hp, role, &rows, &cols);
+    struct merge m = {.w = out,
+                      .a = a,
+                      .b = b + (size_t)row * l->opts.rank,
+                      .rank = l->opts.rank,
+                      .cols = cols,
+                      .scale = l->opts.alpha / (float)l->opts.rank};
+    for (uint32_t i = 0; i < n_rows; i++)
+        merge_row(&m, i);
+    return L2_OK;
+}
+
 void l2_lora_merge(struct l2_params *p, const struct l2_lora *l, struct l2_pool *pool)
 {
     for (uint32_t layer = 0; layer < l->hp.n_layers; layer++)

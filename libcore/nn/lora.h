@@ -40,7 +40,16 @@ void l2_lora_init(struct l2_lora *l, uint64_t seed);
 /* A (rank, cols) and B (rows, rank) of a projection; false where it has none. */
 bool l2_lora_at(const struct l2_lora *l, enum l2_role role, uint32_t layer, float **a, float **b);
 
-/* W += alpha / rank B A: a model that needs no adapters. */
+/* W += alpha / rank B A: a model that needs no adapters. p is not frozen. */
 void l2_lora_merge(struct l2_params *p, const struct l2_lora *l, struct l2_pool *pool);
+
+/* The same while a model is written, for parameters that are frozen: l2_model_source's rows; arg is
+ * a struct l2_lora_merged. */
+struct l2_lora_merged {
+    struct l2_params *params; /* borrowed, both */
+    const struct l2_lora *lora;
+};
+int l2_lora_merged_rows(void *arg, enum l2_role role, uint32_t layer, uint32_t row, uint32_t n_rows,
+                        float *out, struct l2_err *err);
 
 #endif

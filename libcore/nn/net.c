@@ -110,6 +110,11 @@ static bool plan_net(struct l2_net *net, struct plan *p)
     net->hidden_grad = floats(p, rows, net->dim);
     if (!net->opts.inference)
         net->grad = floats(p, rows, net->dim);
+    if (net->opts.frozen) {
+        size_t rows_of_w = larger(larger(net->qkv_dim, 2 * net->hidden_dim),
+                                  net->hp.head == L2_HEAD_VOCAB ? net->hp.vocab_size : 0);
+        net->dense = floats(p, rows_of_w, net->dim);
+    }
     net->lora_u = floats(p, rows, net->opts.lora_rank);
     net->lora_du = floats(p, rows, net->opts.lora_rank);
     plan_scratch(net, p);

@@ -15,6 +15,7 @@ struct l2_net_opts {
     bool recompute;         /* keep only each layer's input, run the layer again in backward */
     bool inference;         /* no backward pass: memory for one layer only */
     uint32_t lora_rank;     /* of adapters, at most; 0: none */
+    bool frozen;            /* parameters may be l2_params_new_frozen's */
     enum l2_dtype products; /* L2_F32, or L2_BF16: matrix products of bf16 factors, f32 sums */
 };
 

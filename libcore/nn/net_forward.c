@@ -31,10 +31,10 @@ void l2_net_norm(struct l2_net *net, float *y, const float *x, enum l2_role role
 
 static void embed_rows(struct l2_net *net, void *arg, size_t first, size_t n)
 {
-    const float *embed = arg;
+    (void)arg;
     for (size_t i = first; i < first + n; i++)
-        memcpy(net->layers[0].x + i * net->dim, embed + net->tokens[i] * net->dim,
-               net->dim * sizeof *embed);
+        l2_params_get(net->params, L2_T_EMBED, 0, net->tokens[i] * net->dim, net->dim,
+                      net->layers[0].x + i * net->dim);
 }
 
 static void span_angles(void *arg, size_t s)
@@ -142,9 +142,12 @@ int l2_net_forward(struct l2_net *net, const struct l2_params *params,
     int r = l2_net_set_batch(net, batch, err);
     if (r != L2_OK)
         return r;
+    if (params->frozen && !net->opts.frozen)
+        return l2_err_set(err, L2_ARGUMENT,
+                          "frozen parameters in a net that has no place for them");
     net->params = params;
     l2_pool_run(net->opts.pool, span_angles, net, net->n_spans);
-    l2_net_rows(net, embed_rows, l2_params_at(params, L2_T_EMBED, 0), net->n_rows);
+    l2_net_rows(net, embed_rows, NULL, net->n_rows);
     for (uint32_t i = 0; i < net->hp.n_layers; i++) {
         struct l2_net_layer *l = &net->layers[i];
         l2_net_layer_fwd(net, i);

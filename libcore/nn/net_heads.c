@@ -12,6 +12,7 @@ struct chunk {
     const struct l2_target *targets;
     const float *coefficient; /* NULL: no gradients */
     float *logprob, *entropy;
+    const float *w;       /* the head's matrix */
     const uint32_t *row;  /* the chunk's rows */
     const uint32_t *from; /* row i has targets [from[i], from[i + 1]) */
 };
@@ -92,14 +93,13 @@ static void run_chunk(struct chunk *c, size_t n, struct l2_params *grads)
     enum l2_role role = net->hp.tied ? L2_T_EMBED : L2_T_HEAD;
     bool bf16 = net->opts.products == L2_BF16;
     size_t dim = net->dim, vocab = net->hp.vocab_size, n_jobs = 1;
-    const float *w = l2_params_at(net->params, role, 0);
     struct l2_gemm fwd = {.op = L2_GEMM_NT,
                           .m = n,
                           .n = vocab,
                           .k = dim,
                           .a = net->head_x,
                           .lda = dim,
-                          .b = w,
+                          .b = c->w,
                           .ldb = dim,
                           .c = net->logits,
                           .ldc = vocab};
@@ -109,7 +109,7 @@ static void run_chunk(struct chunk *c, size_t n, struct l2_params *grads)
                               .k = vocab,
                               .a = net->logits,
                               .lda = vocab,
-                              .b = w,
+                              .b = c->w,
                               .ldb = dim,
                               .c = net->head_dx,
                               .ldc = dim}};
@@ -142,9 +142,12 @@ int l2_net_vocab_head(struct l2_net *net, const struct l2_target *targets, size_
     if (r != L2_OK)
         return r;
     size_t n_rows = find_rows(net, targets, n);
+    size_t index = l2_tensor_index(&net->hp, net->hp.tied ? L2_T_EMBED : L2_T_HEAD, 0);
+    const float *w =
+        l2_net_matrix(net, net->params->offset[index], (size_t)net->hp.vocab_size * net->dim, 0);
     for (size_t at = 0; at < n_rows; at += L2_NET_HEAD_ROWS) {
-        struct chunk c = {
-            net, targets, coefficient, logprob, entropy, net->head_row + at, net->head_at + at};
+        struct chunk c = {net,     targets, coefficient,        logprob,
+                          entropy, w,       net->head_row + at, net->head_at + at};
         run_chunk(&c, n_rows - at < L2_NET_HEAD_ROWS ? n_rows - at : L2_NET_HEAD_ROWS, grads);
     }
     return L2_OK;

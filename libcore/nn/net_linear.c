@@ -33,6 +33,30 @@ static size_t find_parts(const struct l2_params *p, const enum l2_role *roles, s
     return n;
 }
 
+#define EXPAND 16384 /* values that a task converts */
+
+struct expand {
+    float *out;
+    const uint16_t *in;
+    size_t n;
+};
+
+static void expand(void *arg, size_t i)
+{
+    const struct expand *e = arg;
+    size_t first = i * EXPAND, left = e->n - first;
+    l2_from_bf16(e->out + first, e->in + first, left < EXPAND ? left : EXPAND);
+}
+
+const float *l2_net_matrix(struct l2_net *net, size_t offset, size_t n, size_t place)
+{
+    if (!net->params->frozen)
+        return net->params->values + offset;
+    struct expand e = {net->dense + place, net->params->frozen + offset, n};
+    l2_pool_run(net->opts.pool, expand, &e, (n + EXPAND - 1) / EXPAND);
+    return e.out;
+}
+
 static enum l2_role bias_of(enum l2_role role)
 {
     switch (role) {
@@ -96,17 +120,18 @@ void l2_net_linear(struct l2_net *net, float *y, const float *x, size_t cols,
     struct l2_gemm jobs[MAX_PARTS];
     size_t all, n = find_parts(net->params, roles, n_roles, layer, parts, &all);
     for (size_t i = 0; i < n; i++)
-        jobs[i] = (struct l2_gemm){.op = L2_GEMM_NT,
-                                   .add = add,
-                                   .m = net->n_rows,
-                                   .n = parts[i].rows,
-                                   .k = cols,
-                                   .a = x,
-                                   .lda = cols,
-                                   .b = net->params->values + parts[i].offset,
-                                   .ldb = cols,
-                                   .c = y + parts[i].row,
-                                   .ldc = all};
+        jobs[i] = (struct l2_gemm){
+            .op = L2_GEMM_NT,
+            .add = add,
+            .m = net->n_rows,
+            .n = parts[i].rows,
+            .k = cols,
+            .a = x,
+            .lda = cols,
+            .b = l2_net_matrix(net, parts[i].offset, parts[i].rows * cols, parts[i].row * cols),
+            .ldb = cols,
+            .c = y + parts[i].row,
+            .ldc = all};
     l2_gemm_run(net->opts.pool, jobs, n, net->opts.products == L2_BF16);
     for (size_t i = 0, at = 0, n_bias; i < n_roles; i++, at += n_bias) {
         const float *bias = bias_at(net->params, roles[i], layer, &n_bias);
@@ -148,7 +173,7 @@ void l2_net_linear_bwd(struct l2_net *net, float *dx, const float *dy, const flo
                                 .k = p->rows,
                                 .a = dy + p->row,
                                 .lda = all,
-                                .b = net->params->values + p->offset,
+                                .b = l2_net_matrix(net, p->offset, p->rows * cols, 0),
                                 .ldb = cols,
                                 .c = dx,
                                 .ldc = cols};

@@ -50,6 +50,7 @@ struct l2_net {
     float *logits;                /* (head rows, vocab_size), in the place of wide */
     float *head_x, *head_dx;      /* (head rows, dim) */
     uint32_t *head_row, *head_at; /* (max_rows) rows with targets; and the first target of each */
+    float *dense;                 /* a frozen matrix, or stacked ones, while it is used */
     float *lora_u, *lora_du;      /* (rows, lora_rank) */
     void *memory;
 
@@ -76,6 +77,10 @@ void l2_net_norm(struct l2_net *net, float *y, const float *x, enum l2_role role
 size_t l2_net_seen(const struct l2_net *net, uint32_t s, struct l2_rows seen[L2_NET_DEPTH]);
 /* Attention's arguments for a query head. */
 struct l2_causal l2_net_head(const struct l2_net *net, const struct l2_net_layer *l, uint32_t head);
+
+/* n values at an offset of the parameters' matrices, expanded to place of net->dense where they are
+ * frozen. */
+const float *l2_net_matrix(struct l2_net *net, size_t offset, size_t n, size_t place);
 
 /* y (rows, all of roles) = x W^T (+ y), the roles' matrices one below the other; with biases. */
 void l2_net_linear(struct l2_net *net, float *y, const float *x, size_t cols,

@@ -302,6 +302,67 @@ static void test_lora(void **state)
     l2_params_free(t.p);
 }
 
+/* Parameters frozen in bf16 give what the same values give in f32, in half the memory. */
+static void test_frozen(void **state)
+{
+    struct l2_net_opts opts = {.max_rows = MAX_ROWS, .lora_rank = 2};
+    struct l2_lora_opts lora_opts = {2, 1, L2_LORA_ATTENTION};
+    struct l2_params *p = params_new(&base_hp, 6), *frozen;
+    struct l2_net_batch b = batch();
+    struct l2_lora *lora, *grads[2];
+    struct l2_net *net = net_new(&base_hp, &opts);
+    struct l2_err err = {0};
+    float value[2][N_TARGETS], rows[2][3 * 20];
+    size_t n = p->offset[p->n_tensors];
+    (void)state;
+    assert_int_equal(l2_params_new_frozen(&frozen, &base_hp, &err), L2_OK);
+    assert_int_equal(l2_lora_new(&lora, &base_hp, &lora_opts, &err), L2_OK);
+    l2_lora_init(lora, 3);
+    lora->values[lora->n - 2] = 0.5f;
+    for (size_t i = 0; i < n; i++)
+        p->values[i] = l2_f32_from_bf16(l2_bf16_from_f32(p->values[i]));
+    for (size_t i = 0; i < p->n_tensors; i++) {
+        size_t size = p->offset[i + 1] - p->offset[i];
+        enum l2_role role;
+        uint32_t layer;
+        l2_tensor_at(&base_hp, i, &role, &layer);
+        float *at = l2_params_at(frozen, role, layer);
+        assert_true((at == NULL) == l2_roles[role].decayed);
+        if (at)
+            memcpy(at, p->values + p->offset[i], size * sizeof *at);
+        for (size_t j = 0; !at && j < size; j++)
+            frozen->frozen[frozen->offset[i] + j] = l2_bf16_from_f32(p->values[p->offset[i] + j]);
+    }
+    assert_int_equal(l2_net_forward(net, frozen, &b, &err), L2_ARGUMENT);
+    l2_net_free(net);
+    opts.frozen = true;
+    net = net_new(&base_hp, &opts);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(l2_lora_new(&grads[i], &base_hp, &lora_opts, &err), L2_OK);
+        assert_int_equal(l2_net_set_lora(net, lora, grads[i], &err), L2_OK);
+        assert_int_equal(l2_net_forward(net, i ? frozen : p, &b, &err), L2_OK);
+        assert_int_equal(
+            l2_net_vocab_head(net, targets, N_TARGETS, coefficient, NULL, value[i], NULL, &err),
+            L2_OK);
+        l2_net_backward(net, NULL);
+        struct l2_lora_merged merged = {i ? frozen : p, lora};
+        assert_int_equal(l2_lora_merged_rows(&merged, L2_T_V, 1, 4, 3, rows[i], &err), L2_OK);
+    }
+    assert_memory_equal(value[0], value[1], sizeof value[0]);
+    assert_memory_equal(rows[0], rows[1], sizeof rows[0]);
+    for (size_t i = 0; i < lora->n; i++)
+        assert_true(fabsf(grads[0]->values[i] - grads[1]->values[i]) <=
+                    1e-5f * (1 + fabsf(grads[0]->values[i])));
+    l2_lora_merge(p, lora, NULL);
+    assert_memory_equal(rows[0], l2_params_at(p, L2_T_V, 1) + (size_t)4 * 20, sizeof rows[0]);
+    l2_lora_free(lora);
+    l2_lora_free(grads[0]);
+    l2_lora_free(grads[1]);
+    l2_net_free(net);
+    l2_params_free(frozen);
+    l2_params_free(p);
+}
+
 /* Memory saved and threads added change no bit. */
 static void test_equal_bits(void **state)
 {
@@ -647,6 +708,7 @@ int main(void)
         cmocka_unit_test(test_biases_and_labels),
         cmocka_unit_test(test_equal_bits),
         cmocka_unit_test(test_lora),
+        cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_shared_prompt),
         cmocka_unit_test(test_inference),
         cmocka_unit_test(test_bf16),
