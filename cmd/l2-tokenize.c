@@ -51,8 +51,8 @@ static const struct l2_opt options[] = {
     {.name = "lines", .kind = L2_OPT_FLAG, .help = "each line is a text", .target = &opts.lines},
     {.name = "jsonl",
      .kind = L2_OPT_FLAG,
-     .help = "each line is a JSON object: text; prompt; prompt and completion; messages; chosen "
-             "and rejected, with or without prompt; prompt and completions",
+     .help = "each line is a JSON object: text; prompt; prompt and completion; messages; "
+             "conversations; chosen and rejected, with or without prompt; prompt and completions",
      .target = &opts.jsonl},
     L2_OPT_TITLE("Records"),
     {.name = "template",

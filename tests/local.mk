@@ -170,6 +170,10 @@ tests_unit_test_stream_SOURCES = \
 	%D%/unit/test_stream.c
 tests_unit_test_stream_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_tokjson
+tests_unit_test_tokjson_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_tokjson.c
+tests_unit_test_tokjson_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
@@ -202,9 +206,20 @@ EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c
 	%D%/golden/checkpoint/v1-tied.bin \
 	%D%/golden/checkpoint/v1-untied.bin \
 	%D%/golden/mk_checkpoint.py \
+	%D%/golden/mk_pth.py \
 	%D%/golden/mk_small_model.py \
+	%D%/golden/mk_tokenizer_ids.mjs \
 	%D%/golden/small.model \
-	%D%/golden/stream.jsonl
+	%D%/golden/tiny.pth \
+	%D%/golden/stream.jsonl \
+	%D%/golden/tokenizer/bytes-llama3.json \
+	%D%/golden/tokenizer/bytes-llama3.jsonl \
+	%D%/golden/tokenizer/bytes-smollm.json \
+	%D%/golden/tokenizer/bytes-smollm.jsonl \
+	%D%/golden/tokenizer/spm-metaspace.json \
+	%D%/golden/tokenizer/spm-metaspace.jsonl \
+	%D%/golden/tokenizer/spm-prepend.json \
+	%D%/golden/tokenizer/spm-prepend.jsonl
 
 # Fuzz targets: with libFuzzer where configured so, else on files (tests/cmd/corpus.sh). A target is
 # three lines; its corpus is corpus/THING.
@@ -235,6 +250,12 @@ tests_fuzz_fuzz_json_SOURCES = %D%/fuzz/fuzz_json.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_json_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_json_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_json_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_meta
+tests_fuzz_fuzz_meta_SOURCES = %D%/fuzz/fuzz_meta.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_meta_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_meta_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_meta_LDFLAGS = $(fuzz_flags)
 
 check_PROGRAMS += tests/fuzz/fuzz_model
 tests_fuzz_fuzz_model_SOURCES = %D%/fuzz/fuzz_model.c $(fuzz_common)

@@ -297,17 +297,12 @@ static bool is_role(const json_t *turns, size_t i, const char *role)
     return s && strcmp(s, role) == 0;
 }
 
-/* The last answer is the completion; where there is none, all of it is the prompt. */
-static int parse_messages(struct l2_row *r, const json_t *row, bool templated, struct l2_err *err)
+/* The last answer is the completion; where there is none, all of it is the prompt. key is the field
+ * that the list came in. */
+static int split_messages(struct l2_row *r, const char *key, const json_t *list, struct l2_err *err)
 {
-    const json_t *list = json_object_get(row, "messages");
     size_t n = json_array_size(list);
-    int code = choose_style(r, "messages", list, templated, err);
-    if (code == L2_OK && r->style != L2_STYLE_MESSAGES)
-        code = l2_err_set(err, L2_FORMAT, "messages: want a list of messages, got %s",
-                          type_name(list));
-    if (code == L2_OK)
-        code = check_turns("messages", list, err);
+    int code = check_turns(key, list, err);
     bool answered = code == L2_OK && n > 0 && is_role(list, n - 1, "assistant");
     if (code == L2_OK)
         code = set_turns(&r->prompt, list, 0, n - answered, err);
@@ -315,6 +310,76 @@ static int parse_messages(struct l2_row *r, const json_t *row, bool templated, s
         code = add_completions(r, answered, err);
     if (code == L2_OK && answered)
         code = set_turns(&r->completions[0], list, n - 1, n, err);
+    return code;
+}
+
+/* A field that can only be a list. */
+static int want_list(struct l2_row *r, const char *key, const json_t *list, bool templated,
+                     struct l2_err *err)
+{
+    int code = choose_style(r, key, list, templated, err);
+    if (code == L2_OK && r->style != L2_STYLE_MESSAGES)
+        code =
+            l2_err_set(err, L2_FORMAT, "%s: want a list of messages, got %s", key, type_name(list));
+    return code;
+}
+
+static int parse_messages(struct l2_row *r, const json_t *row, bool templated, struct l2_err *err)
+{
+    const json_t *list = json_object_get(row, "messages");
+    int code = want_list(r, "messages", list, templated, err);
+    return code == L2_OK ? split_messages(r, "messages", list, err) : code;
+}
+
+/* ShareGPT's names of roles. */
+static const char *role_of(const char *from)
+{
+    static const char *const roles[][2] = {{"system", "system"},     {"human", "user"},
+                                           {"user", "user"},         {"gpt", "assistant"},
+                                           {"chatgpt", "assistant"}, {"assistant", "assistant"}};
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(roles[i][0], from) == 0)
+            return roles[i][1];
+    return NULL;
+}
+
+/* One of ShareGPT's turns {from, value} as a message appended to list. */
+static int append_turn(json_t *list, size_t i, const json_t *turn, struct l2_err *err)
+{
+    int code = want_string("conversations", i, "from", turn, err);
+    if (code == L2_OK)
+        code = want_string("conversations", i, "value", turn, err);
+    if (code != L2_OK)
+        return code;
+    const char *from = json_string_value(json_object_get(turn, "from")), *role = role_of(from);
+    if (!role)
+        return l2_err_set(err, L2_FORMAT,
+                          "conversations[%zu].from: want system, human or gpt, got %.64s", i, from);
+    json_t *message = json_object();
+    int bad = json_object_set_new(message, "role", json_string(role));
+    bad |= json_object_set(message, "content", json_object_get(turn, "value"));
+    bad |= json_array_append_new(list, message);
+    return bad ? l2_err_memory(err, 1) : L2_OK;
+}
+
+/* Other fields of turns, weights for instance, would be lost: they are an error. */
+static int parse_conversations(struct l2_row *r, const json_t *row, bool templated,
+                               struct l2_err *err)
+{
+    const json_t *turns = json_object_get(row, "conversations");
+    int code = want_list(r, "conversations", turns, templated, err);
+    json_t *list = code == L2_OK ? json_array() : NULL;
+    if (code == L2_OK && !list)
+        code = l2_err_memory(err, 1);
+    for (size_t i = 0; i < json_array_size(turns) && code == L2_OK; i++) {
+        const json_t *turn = json_array_get(turns, i);
+        code = append_turn(list, i, turn, err);
+        if (code == L2_OK && json_object_size(turn) != 2)
+            code = l2_err_set(err, L2_FORMAT, "conversations[%zu]: want from and value alone", i);
+    }
+    if (code == L2_OK)
+        code = split_messages(r, "conversations", list, err);
+    json_decref(list);
     return code;
 }
 
@@ -391,6 +456,7 @@ static const struct {
     {L2_FORM_PROMPT_COMPLETION, {"prompt", "completion"}, parse_completion},
     {L2_FORM_PROMPT_COMPLETIONS, {"prompt", "completions"}, parse_completions},
     {L2_FORM_PROMPT, {"prompt"}, parse_prompt},
+    {L2_FORM_MESSAGES, {"conversations"}, parse_conversations},
     {L2_FORM_TEXT, {"text"}, parse_text},
 };
 
@@ -415,8 +481,8 @@ static int find_form(const json_t *row, size_t *out, struct l2_err *err)
         }
     }
     return l2_err_set(err, L2_FORMAT,
-                      "no known shape: want text, prompt, prompt and completion, messages, or "
-                      "chosen and rejected");
+                      "no known shape: want text, prompt, prompt and completion, messages, "
+                      "conversations, or chosen and rejected");
 }
 
 /* What -d writes beside the texts: one object without text for each completion. */

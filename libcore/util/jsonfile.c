@@ -5,10 +5,12 @@
 #include "util/jsonfile.h"
 
 #include "util/map.h"
+#include "util/utf8.h"
 
 /* Text that is cut inside a word, a number or a character is cut, too, though jansson calls that a
  * syntax error at the end. */
-static int parse_error(const json_error_t *e, size_t n, const char *file, struct l2_err *err)
+static int parse_error(const json_error_t *e, const char *s, size_t n, const char *file,
+                       struct l2_err *err)
 {
     enum json_error_code what = json_error_code(e);
     if (what == json_error_out_of_memory)
@@ -16,6 +18,8 @@ static int parse_error(const json_error_t *e, size_t n, const char *file, struct
     bool cut = what == json_error_premature_end_of_input ||
                ((what == json_error_invalid_syntax || what == json_error_invalid_utf8) &&
                 e->position >= 0 && (size_t)e->position >= n);
+    for (size_t k = 1; k < 4 && k <= n && what == json_error_invalid_utf8; k++)
+        cut = cut || (l2_utf8_incomplete(s + n - k, k) && (size_t)e->position + 4 >= n);
     enum l2_code code = cut ? L2_TRUNCATED : L2_CORRUPT;
     return l2_err_at_line(err, code, file, e->line > 0 ? e->line : 1, e->column > 0 ? e->column : 0,
                           "%s", e->text);
@@ -36,7 +40,7 @@ static int parse(const void *text, size_t n, const char *file, size_t flags, jso
         return l2_err_at(err, L2_FORMAT, file, (int64_t)i, "not a JSON object");
     *out = json_loadb(s, n, JSON_REJECT_DUPLICATES | flags, &e);
     if (!*out)
-        return parse_error(&e, n, file, err);
+        return parse_error(&e, s, n, file, err);
     return L2_OK;
 }
 

@@ -37,10 +37,15 @@ while IFS= read -r line; do
     printf '%s\n' "$line" >"line-$i.json"
 done <"$golden/stream.jsonl"
 replay json line-*.json
-replay vocab "$golden/small.model"
+replay vocab "$golden/small.model" "$golden"/tokenizer/*.json
 replay safetensors "$golden"/checkpoint/*/*.safetensors
 replay config "$golden"/checkpoint/*/config.json
-replay model "$golden"/checkpoint/*.bin
+for type in F32 BF16 Q8_0; do
+    l2-model convert -q --dtype $type -z "$golden/small.model" -o checkpoint-$type.gguf "$golden/checkpoint/hf-f32" 2>/dev/null ||
+        l2-model convert -q --dtype $type -o checkpoint-$type.gguf "$golden/checkpoint/hf-f32"
+done
+replay model "$golden"/checkpoint/*.bin checkpoint-*.gguf
+replay meta "$golden/tiny.pth"
 printf 'tagged || "a b" < logit(0.15) ? min(r, 2, -x) : sigmoid(length / 1e2) * 3' >expression
 replay expr expression
 finish

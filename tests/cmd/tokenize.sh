@@ -92,6 +92,21 @@ $tok --template llama2 --system 'Be brief.' once.jsonl | l2-tokenize -q -d -z "$
 same 'what -d writes is read back to the same (--system)' once.jsonl twice.jsonl
 is 'the system prompt is in dialogues without one' 4 "$(grep -c 'Be brief' once.jsonl)"
 
+cat >sharegpt.jsonl <<'E2'
+{"id":0,"conversations":[{"from":"system","value":"Be nice."},{"from":"human","value":"Hi"},{"from":"gpt","value":"Yo"}],"source":"x"}
+E2
+cat >turns.jsonl <<'E2'
+{"id":0,"messages":[{"role":"system","content":"Be nice."},{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}],"meta":{"source":"x"}}
+E2
+ok "ShareGPT's rows" sh -c "$tok --template mistral sharegpt.jsonl >sharegpt.l2s"
+$tok --template mistral turns.jsonl | l2-cat -q --json >turns.json
+l2-cat -q --json sharegpt.l2s >sharegpt.json
+same 'are dialogues like others' turns.json sharegpt.json
+sed 's/human/parrot/' sharegpt.jsonl >parrot.jsonl
+fails 1 'conversations\[1\].from: want system, human or gpt, got parrot' 'a role that is none' \
+    $tok --template mistral parrot.jsonl
+fails 1 'says no chat template' 'a model without a template' $tok --template auto turns.jsonl
+
 # Records of text and records made of their -d are equal, headers aside.
 $tok shapes.jsonl | l2-cat -q --json >first.json
 $tok shapes.jsonl | l2-tokenize -q -d -z "$z" | $tok --jsonl | l2-cat -q --json >second.json
