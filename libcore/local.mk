@@ -122,10 +122,14 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/hparams.h \
 	%D%/model/llama2c.c \
 	%D%/model/llama2c.h \
+	%D%/model/meta_read.c \
+	%D%/model/meta_read.h \
 	%D%/model/model.c \
 	%D%/model/model.h \
 	%D%/model/newdir.c \
 	%D%/model/newdir.h \
+	%D%/model/pickle.c \
+	%D%/model/pickle.h \
 	%D%/model/preset.c \
 	%D%/model/preset.h \
 	%D%/model/quant.c \
@@ -135,7 +139,9 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/safetensors.c \
 	%D%/model/safetensors.h \
 	%D%/model/tensors.c \
-	%D%/model/tensors.h
+	%D%/model/tensors.h \
+	%D%/model/zip.c \
+	%D%/model/zip.h
 libcore_libl2_a_SOURCES += \
 	%D%/kern/add.c \
 	%D%/kern/aligned.c \

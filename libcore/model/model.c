@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "model/gguf_read.h"
 #include "model/hf_read.h"
 #include "model/llama2c.h"
+#include "model/meta_read.h"
 #include "util/gguf.h"
 
 /* A checkpoint in one file, told by its first bytes. */
@@ -25,6 +27,20 @@ static int read_file(struct l2_model *m, struct l2_err *err)
         return r;
     m->n_maps = 1;
     return l2_gguf_detect(&m->maps[0]) ? l2_gguf_model_read(m, err) : l2_llama2c_read(m, err);
+}
+
+/* A directory with a config.json is of Hugging Face, whatever else is in it. */
+static int read_directory(struct l2_model *m, struct l2_err *err)
+{
+    char config[L2_HF_PATH], params[L2_HF_PATH];
+    int r = l2_hf_path(config, m->path, "config.json", err);
+    if (r == L2_OK)
+        r = l2_hf_path(params, m->path, L2_META_PARAMS, err);
+    if (r != L2_OK)
+        return r;
+    if (access(config, F_OK) != 0 && access(params, F_OK) == 0)
+        return l2_meta_read(m, err);
+    return l2_hf_read(m, err);
 }
 
 int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
@@ -43,7 +59,7 @@ int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err)
     if (!m->path)
         r = l2_err_memory(err, strlen(path) + 1);
     else if (S_ISDIR(st.st_mode))
-        r = l2_hf_read(m, err);
+        r = read_directory(m, err);
     else
         r = read_file(m, err);
     if (r != L2_OK)
@@ -59,6 +75,9 @@ void l2_model_close(struct l2_model *m)
         return;
     for (size_t i = 0; i < m->n_maps; i++)
         l2_map_release(&m->maps[i]);
+    for (size_t i = 0; i < m->n_buffers; i++)
+        free(m->buffers[i]);
+    free(m->buffers);
     free(m->maps);
     free(m->tensors);
     free(m->path);

@@ -12,11 +12,14 @@ struct l2_model {
     struct l2_tensor *tensors; /* l2_tensor_count(&hp) of them; owned */
     struct l2_map *maps;       /* the files; owned */
     size_t n_maps;
+    void **buffers; /* memory of tensors that lie in several files; owned */
+    size_t n_buffers;
     char *path;       /* as opened; owned */
     char *vocab_path; /* the vocabulary that lies in the directory, or NULL; owned */
 };
 
-/* Opens a Hugging Face directory (config.json and *.safetensors) or a llama2.c .bin (v0, v1). Every
+/* Opens a Hugging Face directory (config.json and *.safetensors), one of Meta's (params.json and
+ * consolidated.NN.pth), a GGUF file or a llama2.c .bin (v0, v1). Every
  * shape, length and offset has been checked against the files when this returns. */
 int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err) L2_MUST_CHECK;
 void l2_model_close(struct l2_model *m);

@@ -132,4 +132,76 @@ ok "and says where" grep -q 'model.norm.weight: 1 of' said
 fails 1 'holds a value too large|not finite' "which has no quantised form" sh -c '
     l2-model quantize --type Q8_0 -o no.gguf broken && l2-model check no.gguf'
 if [ "$(l2-model hash -q a)" = "$(l2-model hash -q b)" ]; then fail "hashes differ"; else pass "hashes differ"; fi
+
+# Meta's checkpoints: 1 to 8 files, shared and strided storages
+if ! /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+    skip "Meta's checkpoints" "python3-torch is absent"
+    finish
+fi
+want=$(l2-model hash -q plain-BF16 | cut -c1-64)
+for n in 1 2 4; do
+    peer pth hf-plain pth-$n $n
+    is "$n files: every bit is that of the directory" "$want" "$(l2-model hash -q pth-$n | cut -c1-64)"
+done
+# shellcheck disable=SC2086
+peer logprobs plain-BF16 $ids >peer.json
+agrees "log-probabilities" pth-2 peer.json
+ok "convert" l2-model convert -q -o from-pth.gguf pth-4
+is "it lost nothing" "$want" "$(l2-model hash -q from-pth.gguf | cut -c1-64)"
+if [ -n "$L2_SHARED" ]; then
+    is "the shared checkpoint of two files" "$(l2-model hash -q "$L2_SHARED/golden/gqa64/hf-bf16-sharded" | cut -c1-64)" \
+        "$(l2-model hash -q "$L2_SHARED/golden/gqa64/meta-2shard" | cut -c1-64)"
+fi
+
+# refused by name
+spoil() {
+    rm -rf spoilt
+    cp -R pth-1 spoilt
+    /usr/bin/python3 - "$@" <<'E2'
+import collections, json, os, pickle, sys, zipfile
+import torch
+what, path = sys.argv[1], "spoilt/consolidated.00.pth"
+if what == "key":
+    p = json.load(open("spoilt/params.json"))
+    p["moe_args"] = {}
+    json.dump(p, open("spoilt/params.json", "w"))
+elif what == "double":
+    s = torch.load(path)
+    s["norm.weight"] = s["norm.weight"].double()
+    torch.save(s, path)
+elif what == "extra":
+    s = torch.load(path)
+    s["adapter.weight"] = torch.ones(3, 3)
+    torch.save(s, path)
+elif what == "nested":
+    torch.save({"model": torch.load(path), "step": 3}, path)
+else:
+    old = zipfile.ZipFile(path)
+    entries = {n: old.read(n) for n in old.namelist()}
+    kind = zipfile.ZIP_DEFLATED if what == "deflated" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", kind) as z:
+        for name, data in entries.items():
+            if what == "evil" and name.endswith("data.pkl"):
+                data = b"cos\nsystem\n(S'touch owned'\ntR."
+            if what == "opcode" and name.endswith("data.pkl"):
+                data = b"\x80\x02(I5\n."
+            if what == "short" and "/data/" in name:
+                data = data[:-2]
+            z.writestr(name, data)
+E2
+}
+refuses() {
+    spoil "$1"
+    fails 1 "$2" "$3" l2-model show spoilt
+}
+refuses key 'key moe_args is not supported' "a key that is not known"
+refuses double 'torch.DoubleStorage, which is refused' "another type"
+refuses extra 'tensor adapter.weight has no place' "a tensor without a place"
+refuses deflated 'is deflated: only stored' "a compressed archive"
+refuses evil 'the pickle wants os.system, which is refused' "a pickle that calls"
+is "nothing was called" no "$([ -e owned ] && echo yes || echo no)"
+refuses opcode 'opcode 0x49 is refused' "an opcode of other pickles"
+refuses short 'its storage of .* values has' "a storage that is too short"
+spoil nested
+is "a dictionary under model is found" "$want" "$(l2-model hash -q spoilt | cut -c1-64)"
 finish
