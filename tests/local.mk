@@ -231,7 +231,7 @@ fuzz_main = tests/fuzz/replay.c
 fuzz_flags = $(AM_LDFLAGS)
 endif
 fuzz_common = %D%/fuzz/fuzz.c %D%/fuzz/fuzz.h
-EXTRA_DIST += %D%/fuzz/replay.c
+EXTRA_DIST += %D%/fuzz/replay.c %D%/fuzz/corpus
 
 check_PROGRAMS += tests/fuzz/fuzz_config
 tests_fuzz_fuzz_config_SOURCES = %D%/fuzz/fuzz_config.c $(fuzz_common)
