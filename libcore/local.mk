@@ -213,6 +213,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/init.h \
 	%D%/nn/kv.c \
 	%D%/nn/kv.h \
+	%D%/nn/kv_prefix.c \
+	%D%/nn/kv_state.h \
 	%D%/nn/lora.c \
 	%D%/nn/lora.h \
 	%D%/nn/net.c \

@@ -136,6 +136,11 @@ struct l2_kv_pool *l2_engine_kv(const struct l2_engine *e)
     return e->kv;
 }
 
+bool l2_engine_shares_prefixes(const struct l2_engine *e)
+{
+    return !e->opts.no_prefix_sharing;
+}
+
 uint32_t l2_engine_max_rows(const struct l2_engine *e)
 {
     return e->opts.max_rows;

@@ -17,6 +17,7 @@ struct l2_engine_opts {
     uint32_t max_outputs; /* rows with outputs at most */
     uint64_t kv_bytes;    /* memory for the KV cache */
     struct l2_weights_opts pack;
+    bool no_prefix_sharing; /* run every sequence from its start, whatever was run before */
     uint32_t
         n_layers; /* run only the first n_layers, and then no final norm; 0: all and the norm */
     bool
@@ -45,6 +46,8 @@ void l2_engine_free(struct l2_engine *e);
 
 const struct l2_hparams *l2_engine_hparams(const struct l2_engine *e);
 struct l2_kv_pool *l2_engine_kv(const struct l2_engine *e);
+/* Whether its workers share the beginnings of records (see l2_kv_prefix_share). */
+bool l2_engine_shares_prefixes(const struct l2_engine *e);
 uint32_t l2_engine_max_rows(const struct l2_engine *e);
 uint32_t l2_engine_max_outputs(const struct l2_engine *e);
 /* Bytes held by packed weights, working memory, and the KV pool. */

@@ -3,7 +3,7 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE */
 #include <config.h>
 
-#include "nn/kv.h"
+#include "nn/kv_state.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,16 +14,6 @@
 #include "util/num.h"
 
 _Static_assert(L2_KV_BLOCK == L2_ATTEND_BLOCK, "the cache's blocks are attention's");
-
-struct l2_kv_pool {
-    float *data; /* n_blocks * block_floats; mapped */
-    size_t bytes;
-    size_t block_floats, layer_floats, head_floats, key_floats; /* each part of the one before */
-    uint32_t n_blocks;
-    uint32_t *refs; /* sequences that have a block */
-    uint32_t *free; /* stack of the blocks that none has */
-    uint32_t n_free;
-};
 
 static uint64_t head_floats(const struct l2_hparams *hp)
 {
@@ -51,6 +41,7 @@ static int pool_alloc(struct l2_kv_pool *p, struct l2_err *err)
     if (data == MAP_FAILED)
         return l2_err_sys(err, errno, NULL, "cannot reserve %zu bytes for the KV cache", p->bytes);
     p->data = data;
+    p->oldest = p->newest = L2_KV_NONE;
     while (p->n_free < p->n_blocks) { /* lowest on top, so that memory is touched from the start */
         p->free[p->n_free] = p->n_blocks - 1 - p->n_free;
         p->n_free++;
@@ -94,6 +85,8 @@ void l2_kv_pool_free(struct l2_kv_pool *p)
         return;
     if (p->data)
         munmap(p->data, p->bytes);
+    free(p->nodes);
+    free(p->buckets);
     free(p->refs);
     free(p->free);
     free(p);
@@ -106,12 +99,12 @@ uint32_t l2_kv_pool_blocks(const struct l2_kv_pool *p)
 
 uint32_t l2_kv_pool_free_blocks(const struct l2_kv_pool *p)
 {
-    return p->n_free;
+    return p->n_free + p->n_idle;
 }
 
 static uint32_t take_block(struct l2_kv_pool *p)
 {
-    uint32_t b = p->free[--p->n_free];
+    uint32_t b = p->n_free > 0 ? p->free[--p->n_free] : l2_kv_prefix_evict(p);
     p->refs[b] = 1;
     return b;
 }
@@ -119,7 +112,11 @@ static uint32_t take_block(struct l2_kv_pool *p)
 static void drop_block(struct l2_kv_pool *p, uint32_t b)
 {
     assert(p->refs[b] > 0);
-    if (--p->refs[b] == 0)
+    if (--p->refs[b] > 0)
+        return;
+    if (l2_kv_known(p, b))
+        l2_kv_prefix_idle(p, b);
+    else
         p->free[p->n_free++] = b;
 }
 
@@ -129,8 +126,13 @@ static void copy_block(const struct l2_kv_pool *p, uint32_t to, uint32_t from)
            p->block_floats * sizeof *p->data);
 }
 
-/* Room for n entries in s->blocks. */
-static int grow(struct l2_kv_seq *s, uint32_t n, struct l2_err *err)
+/* A block that is another's too, or known by its tokens, is not to be written. */
+static bool is_own(const struct l2_kv_pool *p, uint32_t block)
+{
+    return p->refs[block] == 1 && !l2_kv_known(p, block);
+}
+
+int l2_kv_seq_grow(struct l2_kv_seq *s, uint32_t n, struct l2_err *err)
 {
     if (n <= s->cap)
         return L2_OK;
@@ -147,12 +149,12 @@ int l2_kv_seq_reserve(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t positi
                       struct l2_err *err)
 {
     uint32_t n = l2_kv_blocks_for(positions), last = s->len / L2_KV_BLOCK;
-    bool copy = positions > s->len && s->len % L2_KV_BLOCK != 0 && p->refs[s->blocks[last]] > 1;
+    bool copy = positions > s->len && s->len % L2_KV_BLOCK != 0 && !is_own(p, s->blocks[last]);
     uint32_t need = (n > s->n_blocks ? n - s->n_blocks : 0) + copy;
-    if (need > p->n_free)
+    if (need > l2_kv_pool_free_blocks(p))
         return l2_err_set(err, L2_LIMIT, "the KV cache is full: want %u blocks, got %u",
-                          (unsigned)need, (unsigned)p->n_free);
-    int r = grow(s, n, err);
+                          (unsigned)need, (unsigned)l2_kv_pool_free_blocks(p));
+    int r = l2_kv_seq_grow(s, n, err);
     if (r != L2_OK)
         return r;
     if (copy) {
@@ -169,7 +171,7 @@ int l2_kv_seq_reserve(struct l2_kv_pool *p, struct l2_kv_seq *s, uint32_t positi
 bool l2_kv_seq_writable(const struct l2_kv_pool *p, const struct l2_kv_seq *s, uint32_t pos)
 {
     uint32_t i = pos / L2_KV_BLOCK;
-    return i < s->n_blocks && p->refs[s->blocks[i]] == 1;
+    return i < s->n_blocks && is_own(p, s->blocks[i]);
 }
 
 int l2_kv_seq_fork(struct l2_kv_pool *p, struct l2_kv_seq *dst, const struct l2_kv_seq *src,
@@ -177,9 +179,9 @@ int l2_kv_seq_fork(struct l2_kv_pool *p, struct l2_kv_seq *dst, const struct l2_
 {
     uint32_t whole = len / L2_KV_BLOCK, n = l2_kv_blocks_for(len);
     assert(dst->n_blocks == 0 && dst->len == 0 && len <= src->len);
-    if (n > whole && p->n_free == 0)
+    if (n > whole && l2_kv_pool_free_blocks(p) == 0)
         return l2_err_set(err, L2_LIMIT, "the KV cache is full: want 1 block, got 0");
-    int r = grow(dst, n, err);
+    int r = l2_kv_seq_grow(dst, n, err);
     if (r != L2_OK)
         return r;
     for (uint32_t i = 0; i < whole; i++) {

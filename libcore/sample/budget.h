@@ -5,6 +5,7 @@
 #define L2_BUDGET_H
 
 #include "nn/kv.h"
+#include "stream/record.h"
 
 struct l2_kv_budget {
     uint32_t total;
@@ -19,5 +20,9 @@ void l2_kv_budget_return(struct l2_kv_budget *b, uint32_t blocks);
 
 /* Blocks of its own that a fork at n_shared positions needs to grow by n_rows. */
 uint32_t l2_kv_blocks_for_fork(uint32_t n_shared, uint32_t n_rows);
+
+/* Of the first n tokens of a and b, how many are the same from the start: as whole blocks, without
+ * the last token of a. */
+uint32_t l2_prefix_common(const struct l2_u32s *a, const struct l2_u32s *b, size_t n);
 
 #endif

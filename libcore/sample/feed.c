@@ -30,6 +30,7 @@ struct flight {
     uint32_t n_kept, forgotten; /* by truncation: forgotten tokens are left out after n_kept */
     struct l2_kv_seq seq;
     uint32_t n_prompt_rows, prompt_fed;
+    uint32_t published;     /* of these, those that were made known to other records */
     size_t next_completion; /* to be started */
     size_t n_finished;
     struct lane *lanes; /* running, oldest first */
@@ -337,17 +338,73 @@ static void add_rows(struct feed *f, struct batch *b, struct flight *t, struct l
     }
 }
 
+/* Rows of t's prompt that may be taken from another record: those before the first that wants an
+ * output. */
+static uint32_t sharable(const struct feed *f, const struct flight *t)
+{
+    const struct l2_feed_visitor *v = &f->visitor;
+    uint32_t n = 0;
+    if (!l2_engine_shares_prefixes(f->engine) || t->forgotten > 0)
+        return 0;
+    while (n < t->n_prompt_rows && !v->wants(v->arg, &t->item, L2_FEED_PROMPT, n, t->n_prompt_rows))
+        n++;
+    return n;
+}
+
+/* Whether the batch runs more of the first n tokens of t's prompt, for another record, than is
+ * known: then t does better to wait for the next one. */
+static bool is_being_run(const struct feed *f, const struct flight *t, uint32_t n, uint32_t known)
+{
+    for (const struct flight *u = f->first; u != t; u = u->next) {
+        uint32_t fed = u->prompt_fed < n ? u->prompt_fed : n;
+        if (!u->done && u->forgotten == 0 && u->prompt_fed > u->seq.len &&
+            l2_prefix_common(&t->item.rec->prompt, &u->item.rec->prompt, fed) > known)
+            return true;
+    }
+    return false;
+}
+
+/* Takes what is known of t's prompt and makes room for all of it. *waits: nothing was done. */
+static int begin_prompt(struct feed *f, struct flight *t, bool *waits, struct l2_err *err)
+{
+    struct l2_kv_pool *kv = l2_engine_kv(f->engine);
+    const uint32_t *tokens = t->item.rec->prompt.v;
+    uint32_t n = sharable(f, t);
+    int r = L2_OK;
+    *waits = is_being_run(f, t, n, l2_kv_prefix_find(kv, tokens, n));
+    if (*waits)
+        return L2_OK;
+    r = l2_kv_prefix_share(kv, &t->seq, tokens, n, err);
+    if (r != L2_OK)
+        return r;
+    t->prompt_fed = t->published = t->seq.len;
+    f->rows_ahead -= t->seq.len;
+    return l2_kv_seq_reserve(kv, &t->seq, t->n_prompt_rows, err);
+}
+
+/* After the pass: makes known what it ran of t's prompt. */
+static int publish_prompt(struct feed *f, struct flight *t, struct l2_err *err)
+{
+    if (!l2_engine_shares_prefixes(f->engine) || t->forgotten > 0 || t->prompt_fed <= t->published)
+        return L2_OK;
+    t->published = t->prompt_fed;
+    return l2_kv_prefix_publish(l2_engine_kv(f->engine), &t->seq, t->item.rec->prompt.v,
+                                t->prompt_fed, err);
+}
+
 /* Rows of a record: its prompt first; its completions when the prompt was run by an earlier batch.
  */
 static int add_flight(struct feed *f, struct batch *b, struct flight *t, struct l2_err *err)
 {
     if (t->prompt_fed < t->n_prompt_rows) {
+        bool waits = false;
         int r = L2_OK;
-        if (t->prompt_fed == 0)
-            r = l2_kv_seq_reserve(l2_engine_kv(f->engine), &t->seq, t->n_prompt_rows, err);
-        if (r == L2_OK)
+        if (t->seq.n_blocks == 0)
+            r = begin_prompt(f, t, &waits, err);
+        if (r == L2_OK && !waits)
             add_rows(f, b, t, NULL);
-        return r;
+        if (r != L2_OK || t->seq.len < t->n_prompt_rows)
+            return r;
     }
     if (t->seq.len < t->n_prompt_rows)
         return L2_OK;
@@ -373,7 +430,7 @@ static int add_flight(struct feed *f, struct batch *b, struct flight *t, struct 
 /* After a batch: ends what is finished in t. */
 static int settle(struct feed *f, struct flight *t, struct l2_err *err)
 {
-    int r = L2_OK;
+    int r = publish_prompt(f, t, err);
     for (struct lane **link = &t->lanes; *link && r == L2_OK;) {
         struct lane *lane = *link;
         if (lane->fed < lane->n_rows) {

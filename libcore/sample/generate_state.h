@@ -22,7 +22,8 @@ struct l2_gen_flight {
     struct l2_kv_seq seq;
     bool seq_taken;         /* by the completion that goes on in seq */
     uint32_t blocks;        /* committed; 0 before admission */
-    size_t prompt_fed;      /* rows of the prompt that were put into batches */
+    size_t prompt_fed;      /* positions of the prompt that were put into batches, or were known */
+    size_t published;       /* of these, those that were made known */
     struct l2_draw *first;  /* the first draw of each completion; NULL before the prompt was run */
     uint32_t started, done; /* completions */
     struct l2_completion *results; /* one each; those without tokens failed */

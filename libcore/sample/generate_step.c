@@ -27,11 +27,10 @@ static int fill_lanes(struct l2_generator *g, struct l2_err *err)
 
 /* Admits records in order while there are fewer completions in sight than lanes, and one record
  * more, so that lanes that fall free find a prompt that was run. */
-static int admit(struct l2_generator *g, struct l2_err *err)
+static void admit(struct l2_generator *g)
 {
     for (struct l2_gen_flight *t = g->head; t && g->n_active + g->pending <= g->n_lanes;
          t = t->next) {
-        int rc;
         if (t->finished || t->blocks > 0)
             continue;
         if (!l2_kv_budget_commit(&g->budget, l2_kv_blocks_for(l2_gen_positions(t))))
@@ -39,11 +38,7 @@ static int admit(struct l2_generator *g, struct l2_err *err)
         t->blocks = l2_kv_blocks_for(l2_gen_positions(t));
         g->waiting -= g->opts.n_completions;
         g->pending += g->opts.n_completions;
-        rc = l2_kv_seq_reserve(g->kv, &t->seq, (uint32_t)t->rec->prompt.n, err);
-        if (rc < 0)
-            return rc;
     }
-    return L2_OK;
 }
 
 static bool prompt_waits(const struct l2_gen_flight *t)
@@ -78,19 +73,79 @@ static void add_lanes(struct l2_generator *g, bool prompts_wait)
     }
 }
 
-static void add_prompts(struct l2_generator *g)
+/* Whether the batch runs a longer part of t's beginning, for another record, than is known: then t
+ * does better to wait for the next one. */
+static bool is_being_run(const struct l2_generator *g, const struct l2_gen_flight *t,
+                         uint32_t known)
+{
+    for (const struct l2_gen_flight *u = g->head; u != t; u = u->next)
+        if (!u->finished && u->prompt_fed > u->seq.len &&
+            l2_prefix_common(&t->rec->prompt, &u->rec->prompt, u->prompt_fed) > known)
+            return true;
+    return false;
+}
+
+/* Takes what is known of t's prompt but for its last token, and makes room for all of it. *waits:
+ * nothing was done. */
+static int begin_prompt(struct l2_generator *g, struct l2_gen_flight *t, bool *waits,
+                        struct l2_err *err)
+{
+    const struct l2_u32s *prompt = &t->rec->prompt;
+    uint32_t n = (uint32_t)prompt->n - 1;
+    *waits = false;
+    if (l2_engine_shares_prefixes(g->engine)) {
+        *waits = is_being_run(g, t, l2_kv_prefix_find(g->kv, prompt->v, n));
+        if (*waits)
+            return L2_OK;
+        int rc = l2_kv_prefix_share(g->kv, &t->seq, prompt->v, n, err);
+        if (rc < 0)
+            return rc;
+        t->prompt_fed = t->seq.len;
+    }
+    return l2_kv_seq_reserve(g->kv, &t->seq, n + 1, err);
+}
+
+static void add_prompt(struct l2_generator *g, struct l2_gen_flight *t)
+{
+    while (prompt_waits(t) && g->n_rows < g->max_rows) {
+        bool last = t->prompt_fed + 1 == t->rec->prompt.n;
+        if (last && g->n_outputs == g->max_outputs)
+            return;
+        g->rows[g->n_rows++] = (struct l2_row){
+            .token = t->rec->prompt.v[t->prompt_fed++], .seq = &t->seq, .wants_output = last};
+        if (last)
+            g->destinations[g->n_outputs++] = (struct l2_gen_destination){.flight = t};
+    }
+}
+
+static int add_prompts(struct l2_generator *g, struct l2_err *err)
 {
     for (struct l2_gen_flight *t = g->head; t && g->n_rows < g->max_rows; t = t->next) {
-        while (prompt_waits(t) && g->n_rows < g->max_rows) {
-            bool last = t->prompt_fed + 1 == t->rec->prompt.n;
-            if (last && g->n_outputs == g->max_outputs)
-                return;
-            g->rows[g->n_rows++] = (struct l2_row){
-                .token = t->rec->prompt.v[t->prompt_fed++], .seq = &t->seq, .wants_output = last};
-            if (last)
-                g->destinations[g->n_outputs++] = (struct l2_gen_destination){.flight = t};
+        bool waits = false;
+        if (!prompt_waits(t))
+            continue;
+        if (t->seq.n_blocks == 0) {
+            int rc = begin_prompt(g, t, &waits, err);
+            if (rc < 0)
+                return rc;
         }
+        if (!waits)
+            add_prompt(g, t);
     }
+    return L2_OK;
+}
+
+/* After the pass: makes known what it ran of prompts. */
+static int publish_prompts(struct l2_generator *g, struct l2_err *err)
+{
+    int rc = L2_OK;
+    for (struct l2_gen_flight *t = g->head; t && rc == L2_OK; t = t->next)
+        if (!t->finished && t->prompt_fed > t->published) {
+            rc = l2_kv_prefix_publish(g->kv, &t->seq, t->rec->prompt.v, (uint32_t)t->prompt_fed,
+                                      err);
+            t->published = t->prompt_fed;
+        }
+    return rc;
 }
 
 static int deliver(struct l2_generator *g, const float *values, struct l2_err *err)
@@ -113,13 +168,17 @@ int l2_gen_step(struct l2_worker *w, struct l2_err *err)
     int rc;
     g->n_rows = 0;
     g->n_outputs = 0;
-    if ((rc = fill_lanes(g, err)) < 0 || (rc = admit(g, err)) < 0)
+    if ((rc = fill_lanes(g, err)) < 0)
         return rc;
+    admit(g);
     add_lanes(g, any_prompt_waits(g));
-    add_prompts(g);
+    if ((rc = add_prompts(g, err)) < 0)
+        return rc;
     if (g->n_rows == 0) /* all that was started has ended with its first token */
         return L2_OK;
     rc = l2_engine_forward(g->engine, g->rows, g->n_rows, L2_OUT_HEAD, &values, err);
     g->n_tokens += g->n_rows;
+    if (rc == L2_OK && l2_engine_shares_prefixes(g->engine))
+        rc = publish_prompts(g, err);
     return rc == L2_OK ? deliver(g, values, err) : rc;
 }

@@ -522,6 +522,65 @@ static void test_free_midway(void **state)
     l2_engine_free(e);
 }
 
+/* Prompts that begin alike: the same first 0, 64, 80, 128 or all tokens, and then their own. */
+static struct l2_record *alike(int64_t id)
+{
+    static const size_t common[] = {140, 64, 128, 0, 80, 140, 63};
+    struct l2_record *r = tiny_record(id, 70 + (size_t)(id * 29) % 71),
+                     *base = tiny_record(99, 140);
+    size_t n = common[id % 7] < r->prompt.n ? common[id % 7] : r->prompt.n;
+    memcpy(r->prompt.v, base->prompt.v, n * sizeof *r->prompt.v);
+    tiny_record_free(base);
+    return r;
+}
+
+/* The tokens that were run for them; out gets the records. */
+static uint64_t run_alike(struct l2_engine *e, struct l2_record **out)
+{
+    struct l2_generate_opts o = options(3, 20);
+    struct l2_record *in[N_RECORDS];
+    struct l2_worker *w;
+    uint64_t tokens, generated;
+    assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
+    for (int64_t i = 0; i < N_RECORDS; i++)
+        in[i] = alike(i);
+    drive(w, in, N_RECORDS, out);
+    w->ops->counts(w, &tokens, &generated);
+    assert_int_equal(l2_kv_pool_free_blocks(l2_engine_kv(e)), l2_kv_pool_blocks(l2_engine_kv(e)));
+    w->ops->free(w);
+    return tokens;
+}
+
+/* Common beginnings are run once, which changes nothing: whatever the batch, with room for all and
+ * where what is known has to be forgotten, and with what an earlier worker has left. */
+static void test_common_beginnings(void **state)
+{
+    static const struct {
+        uint32_t rows, outputs, blocks;
+    } ways[] = {{512, 64, 0}, {1, 1, 3}, {50, 50, 0}, {200, 7, 7}, {64, 1, 4}};
+    struct l2_record *want[N_RECORDS], *got[N_RECORDS];
+    struct l2_engine *e = tiny_engine_alone(&tiny, 512, 512, 0, NULL);
+    uint64_t alone = run_alike(e, want);
+    (void)state;
+    assert_int_equal(l2_kv_prefix_find(l2_engine_kv(e), want[0]->prompt.v, 64), 0);
+    l2_engine_free(e);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        uint64_t before = alone;
+        e = tiny_engine(&tiny, ways[i].rows, ways[i].outputs, ways[i].blocks, NULL);
+        for (int again = 0; again < 2; again++) {
+            uint64_t tokens = run_alike(e, got);
+            assert_true(tokens <= before);
+            if (ways[i].blocks == 0)
+                assert_true(tokens + 64 <= before);
+            assert_same(want, got, N_RECORDS);
+            free_records(got, N_RECORDS);
+            before = ways[i].blocks == 0 ? tokens : alone;
+        }
+        l2_engine_free(e);
+    }
+    free_records(want, N_RECORDS);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -551,6 +610,7 @@ int main(void)
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_outside_vocabulary),
         cmocka_unit_test(test_free_midway),
+        cmocka_unit_test(test_common_beginnings),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -182,6 +182,112 @@ static void test_truncate_shared(void **state)
     l2_kv_pool_free(p);
 }
 
+static void publish(struct l2_kv_pool *p, struct l2_kv_seq *s, const uint32_t *tokens, uint32_t n)
+{
+    struct l2_err err;
+    reserve(p, s, n);
+    s->len = n;
+    assert_int_equal(l2_kv_prefix_publish(p, s, tokens, n, &err), L2_OK);
+}
+
+/* Known blocks are found by all tokens before them, whole, also after their sequence is gone. */
+static void test_prefix(void **state)
+{
+    struct l2_kv_pool *p = pool_of(8);
+    struct l2_kv_seq a = {0}, b = {0}, c = {0};
+    uint32_t x[192], y[192], blocks[2];
+    struct l2_err err;
+    (void)state;
+    for (uint32_t i = 0; i < 192; i++)
+        x[i] = y[i] = i % 7;
+    y[70] = 9;
+    assert_int_equal(l2_kv_prefix_find(p, x, 192), 0);
+    publish(p, &a, x, 150);
+    memcpy(blocks, a.blocks, sizeof blocks);
+    assert_int_equal(l2_kv_prefix_find(p, x, 192), 128);
+    assert_int_equal(l2_kv_prefix_find(p, x, 127), 64);
+    assert_int_equal(l2_kv_prefix_find(p, x, 63), 0);
+    assert_int_equal(l2_kv_prefix_find(p, y, 192), 64);
+    assert_int_equal(l2_kv_prefix_find(p, x + 1, 128), 0); /* elsewhere in the text */
+    assert_int_equal(l2_kv_prefix_find(p, x + 64, 128), 0);
+    assert_false(l2_kv_seq_writable(p, &a, 100));
+    assert_true(l2_kv_seq_writable(p, &a, 150));
+    l2_kv_seq_release(p, &a);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 8);
+
+    assert_int_equal(l2_kv_prefix_share(p, &b, y, 192, &err), L2_OK);
+    assert_int_equal(b.len, 64);
+    assert_int_equal(b.blocks[0], blocks[0]);
+    publish(p, &b, y, 128);
+    assert_int_equal(l2_kv_prefix_share(p, &c, x, 150, &err), L2_OK);
+    assert_int_equal(c.len, 128);
+    assert_memory_equal(c.blocks, blocks, sizeof blocks);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 8 - 3);
+    l2_kv_seq_truncate(p, &c, 100); /* what is known is copied before it is written */
+    reserve(p, &c, 101);
+    assert_int_not_equal(c.blocks[1], blocks[1]);
+    assert_true(l2_kv_seq_writable(p, &c, 100));
+    l2_kv_seq_release(p, &b);
+    l2_kv_seq_release(p, &c);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 8);
+    l2_kv_pool_free(p);
+}
+
+/* The same tokens run twice: what comes second stays its owner's, and what hangs on it too. */
+static void test_prefix_twice(void **state)
+{
+    struct l2_kv_pool *p = pool_of(8);
+    struct l2_kv_seq a = {0}, b = {0}, c = {0};
+    uint32_t x[128] = {0};
+    struct l2_err err;
+    (void)state;
+    publish(p, &a, x, 64);
+    publish(p, &b, x, 128);
+    assert_int_equal(l2_kv_prefix_find(p, x, 128), 64);
+    assert_int_equal(l2_kv_prefix_share(p, &c, x, 128, &err), L2_OK);
+    assert_int_equal(c.blocks[0], a.blocks[0]);
+    assert_true(l2_kv_seq_writable(p, &b, 127));
+    l2_kv_seq_release(p, &a);
+    l2_kv_seq_release(p, &b);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 7);
+    l2_kv_seq_release(p, &c);
+    l2_kv_pool_free(p);
+}
+
+/* A full pool forgets what has been idle for longest, the ends before the beginnings. */
+static void test_prefix_evicted(void **state)
+{
+    struct l2_kv_pool *p = pool_of(6);
+    struct l2_kv_seq a = {0}, b = {0}, c = {0};
+    uint32_t x[128], y[128];
+    struct l2_err err;
+    (void)state;
+    for (uint32_t i = 0; i < 128; i++) {
+        x[i] = i;
+        y[i] = 1000 + i;
+    }
+    publish(p, &a, x, 128);
+    publish(p, &b, y, 128);
+    l2_kv_seq_release(p, &b);
+    l2_kv_seq_release(p, &a);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 6);
+    reserve(p, &c, 3 * 64);
+    assert_int_equal(l2_kv_prefix_find(p, y, 128), 64);
+    assert_int_equal(l2_kv_prefix_find(p, x, 128), 128);
+    assert_int_equal(l2_kv_prefix_share(p, &b, y, 64, &err), L2_OK); /* found again, so not idle */
+    reserve(p, &c, 5 * 64);
+    assert_int_equal(l2_kv_prefix_find(p, x, 128), 0);
+    assert_int_equal(l2_kv_prefix_find(p, y, 128), 64);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 0);
+    assert_int_equal(l2_kv_seq_reserve(p, &c, 6 * 64, &err), L2_LIMIT);
+    l2_kv_seq_release(p, &b);
+    reserve(p, &c, 6 * 64);
+    assert_int_equal(l2_kv_prefix_find(p, y, 128), 0);
+    l2_kv_seq_release(p, &c);
+    assert_int_equal(l2_kv_pool_free_blocks(p), 6);
+    l2_kv_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +296,9 @@ int main(void)
         cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_truncate_shared),
+        cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_prefix_twice),
+        cmocka_unit_test(test_prefix_evicted),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("kv", tests, NULL, NULL);

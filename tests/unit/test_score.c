@@ -247,19 +247,26 @@ static void make_groups(struct l2_record **r)
                 v[k] = (uint32_t)(6 + (k * 7 + i + c % 3) % 90);
             tiny_record_add(r[i], v, n);
         }
+        if (i > 0 && i != 3) /* prompts begin alike */
+            memcpy(r[i]->prompt.v, r[0]->prompt.v, sizeof *v);
+        for (size_t k = 1; k < prompts[i] && k < 70 && i != 3; k++)
+            r[i]->prompt.v[k] = (uint32_t)(6 + k);
     }
 }
 
 enum what { REWARD, LOGPROB, EMBED_LAST, EMBED_MEAN, EMBED_NONE, N_WHAT };
 
-static void run_groups(const struct tiny_model *t, enum what what, uint32_t rows, uint32_t outputs,
-                       uint32_t blocks, int threads, struct l2_record **r)
+/* The tokens that were run. alone: every record from its start. */
+static uint64_t run_groups_on(const struct tiny_model *t, enum what what, uint32_t rows,
+                              uint32_t outputs, uint32_t blocks, int threads, bool alone,
+                              struct l2_record **r)
 {
+    uint64_t tokens, generated;
     struct l2_pool *pool;
     struct l2_engine *e;
     struct l2_worker *w;
     assert_int_equal(l2_pool_new(&pool, threads, &err), L2_OK);
-    e = tiny_engine(t, rows, outputs, blocks, pool);
+    e = (alone ? tiny_engine_alone : tiny_engine)(t, rows, outputs, blocks, pool);
     if (what <= LOGPROB) {
         struct l2_score_opts so = {.kind = what == REWARD ? L2_SCORE_REWARD : L2_SCORE_LOGPROB,
                                    .name = "s",
@@ -273,9 +280,17 @@ static void run_groups(const struct tiny_model *t, enum what what, uint32_t rows
     drive(w, r, N_GROUPS);
     assert_int_equal(w->ops->faults(w)->records, 0);
     assert_int_equal(l2_kv_pool_free_blocks(l2_engine_kv(e)), l2_kv_pool_blocks(l2_engine_kv(e)));
+    w->ops->counts(w, &tokens, &generated);
     w->ops->free(w);
     l2_engine_free(e);
     l2_pool_free(pool);
+    return tokens;
+}
+
+static void run_groups(const struct tiny_model *t, enum what what, uint32_t rows, uint32_t outputs,
+                       uint32_t blocks, int threads, struct l2_record **r)
+{
+    (void)run_groups_on(t, what, rows, outputs, blocks, threads, false, r);
 }
 
 static void assert_same_f32s(const struct l2_f32s *a, const struct l2_f32s *b)
@@ -324,6 +339,30 @@ static void test_invariance(void **state)
         }
         for (size_t k = 0; k < N_GROUPS; k++)
             tiny_record_free(want[k]);
+        tiny_model_close(&t);
+    }
+}
+
+/* What prompts have in common is run once, but for what wants an output of every position. */
+static void test_common_beginnings(void **state)
+{
+    (void)state;
+    for (int what = 0; what < N_WHAT; what++) {
+        struct l2_record *want[N_GROUPS], *got[N_GROUPS];
+        struct tiny_model t;
+        uint64_t alone, shared;
+        tiny_model_open(&t, what == REWARD ? L2_HEAD_LABELS : L2_HEAD_VOCAB, false);
+        alone = run_groups_on(&t, (enum what)what, 60, 60, 0, 1, true, want);
+        shared = run_groups_on(&t, (enum what)what, 60, 60, 0, 1, false, got);
+        assert_same((enum what)what, want, got);
+        if (what == EMBED_MEAN || what == EMBED_NONE)
+            assert_true(shared == alone);
+        else
+            assert_true(shared + 64 <= alone && shared > alone / 2);
+        for (size_t k = 0; k < N_GROUPS; k++) {
+            tiny_record_free(got[k]);
+            tiny_record_free(want[k]);
+        }
         tiny_model_close(&t);
     }
 }
@@ -488,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_logprobs_golden),
         cmocka_unit_test(test_embeddings_golden),
         cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_common_beginnings),
         cmocka_unit_test(test_groups_are_single_completions),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_overlong),

@@ -67,8 +67,9 @@ void tiny_model_close(struct tiny_model *t)
     scratch_remove(t->dir);
 }
 
-struct l2_engine *tiny_engine(const struct tiny_model *t, uint32_t max_rows, uint32_t max_outputs,
-                              uint32_t kv_blocks, struct l2_pool *pool)
+static struct l2_engine *make_engine(const struct tiny_model *t, uint32_t max_rows,
+                                     uint32_t max_outputs, uint32_t kv_blocks, struct l2_pool *pool,
+                                     bool alone)
 {
     struct l2_engine *e;
     struct l2_err err;
@@ -76,10 +77,23 @@ struct l2_engine *tiny_engine(const struct tiny_model *t, uint32_t max_rows, uin
                                .pool = pool,
                                .max_rows = max_rows,
                                .max_outputs = max_outputs,
+                               .no_prefix_sharing = alone,
                                .kv_bytes = l2_kv_block_bytes(&t->model->hp) *
                                            (kv_blocks ? kv_blocks : 1000)};
     must(l2_engine_new(&e, t->model, &o, &err), &err);
     return e;
+}
+
+struct l2_engine *tiny_engine(const struct tiny_model *t, uint32_t max_rows, uint32_t max_outputs,
+                              uint32_t kv_blocks, struct l2_pool *pool)
+{
+    return make_engine(t, max_rows, max_outputs, kv_blocks, pool, false);
+}
+
+struct l2_engine *tiny_engine_alone(const struct tiny_model *t, uint32_t max_rows,
+                                    uint32_t max_outputs, uint32_t kv_blocks, struct l2_pool *pool)
+{
+    return make_engine(t, max_rows, max_outputs, kv_blocks, pool, true);
 }
 
 struct l2_record *tiny_record(int64_t id, size_t n)

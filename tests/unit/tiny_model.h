@@ -20,6 +20,10 @@ void tiny_model_close(struct tiny_model *t);
 struct l2_engine *tiny_engine(const struct tiny_model *t, uint32_t max_rows, uint32_t max_outputs,
                               uint32_t kv_blocks, struct l2_pool *pool);
 
+/* The same, where every sequence is run from its start. */
+struct l2_engine *tiny_engine_alone(const struct tiny_model *t, uint32_t max_rows,
+                                    uint32_t max_outputs, uint32_t kv_blocks, struct l2_pool *pool);
+
 /* A heap record with a number as id and a prompt of n tokens, which depend on id alone: BOS, then
  * any but 0, 1, 2 and 5. */
 struct l2_record *tiny_record(int64_t id, size_t n);
