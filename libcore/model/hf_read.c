@@ -27,7 +27,7 @@ int l2_hf_path(char out[L2_HF_PATH], const char *dir, const char *name, struct l
 
 int l2_hf_find_vocab(char **out, const char *dir, struct l2_err *err)
 {
-    static const char *const names[] = {"tokenizer.model", "tokenizer.bin"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer.bin"};
     char path[L2_HF_PATH];
     *out = NULL;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

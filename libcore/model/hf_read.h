@@ -13,8 +13,8 @@
 int l2_hf_path(char out[L2_HF_PATH], const char *dir, const char *name,
                struct l2_err *err) L2_MUST_CHECK;
 
-/* The vocabulary file in a directory (tokenizer.model, else tokenizer.bin) as an owned string, or
- * NULL. */
+/* The vocabulary file in a directory (tokenizer.json, else tokenizer.model, else tokenizer.bin) as
+ * an owned string, or NULL. */
 int l2_hf_find_vocab(char **out, const char *dir, struct l2_err *err) L2_MUST_CHECK;
 
 /* Fills m->hp, tensors, maps and vocab_path from the directory m->path. On failure what was filled

@@ -272,12 +272,14 @@ static int copy_vocab(struct writer *w, const char *path, struct l2_err *err)
 /* The files of opts->files_from that are there, but for the vocabulary that is copied anyway. */
 static int copy_files(struct writer *w, struct l2_err *err)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",
-                                        "special_tokens_map.json", "chat_template.jinja"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model",
+                                        "tokenizer_config.json", "special_tokens_map.json",
+                                        "chat_template.jinja"};
     char path[L2_HF_PATH];
     int r = L2_OK;
     for (size_t i = 0; w->opts->files_from && i < sizeof names / sizeof *names && r == L2_OK; i++) {
-        if (w->opts->vocab_path && ends_with(w->opts->vocab_path, names[i]))
+        if ((w->opts->vocab_path && ends_with(w->opts->vocab_path, names[i])) ||
+            (w->opts->vocab_bytes && strcmp(names[i], "tokenizer.model") == 0))
             continue;
         r = l2_hf_path(path, w->opts->files_from, names[i], err);
         if (r == L2_OK && access(path, F_OK) == 0)
@@ -301,7 +303,8 @@ static int write_vocab(struct writer *w, struct l2_err *err)
         return copy_vocab(w, path, err);
     int r = l2_hf_find_vocab(&found, path, err);
     if (r == L2_OK && !found)
-        r = l2_err_at(err, L2_FORMAT, path, -1, "has neither tokenizer.model nor tokenizer.bin");
+        r = l2_err_at(err, L2_FORMAT, path, -1,
+                      "has no tokenizer.json, tokenizer.model or tokenizer.bin");
     if (r == L2_OK)
         r = copy_vocab(w, found, err);
     free(found);

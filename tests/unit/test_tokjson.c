@@ -15,6 +15,8 @@
 #include "scratch.h"
 #include "text/template.h"
 #include "text/vocab_impl.h"
+#include "text/vocab_write.h"
+#include "util/gguf_build.h"
 #include "util/utf8.h"
 
 static const char *const names[] = {"bytes-llama3", "bytes-smollm", "spm-prepend", "spm-metaspace"};
@@ -77,25 +79,81 @@ static void check_line(struct l2_encoder *e, const char *name, const char *line,
     l2_buf_release(&back);
 }
 
+/* All lines of a golden file. */
+static void check_file(struct l2_vocab *v, const char *name)
+{
+    struct l2_encoder *e;
+    size_t size, lines = 0;
+    char *all = scratch_read(golden(name, ".jsonl"), &size);
+    assert_int_equal(l2_encoder_new(&e, v, NULL), L2_OK);
+    for (char *s = all; s < all + size; lines++) {
+        char *end = strchr(s, '\n');
+        check_line(e, name, s, (size_t)(end - s));
+        s = end + 1;
+    }
+    assert_true(lines > 90);
+    free(all);
+    l2_encoder_free(e);
+}
+
 static void test_golden(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct l2_vocab *v = open_good(golden(names[i], ".json"));
-        struct l2_encoder *e;
-        size_t size, lines = 0;
-        char *all = scratch_read(golden(names[i], ".jsonl"), &size);
-        assert_int_equal(l2_encoder_new(&e, v, NULL), L2_OK);
-        for (char *s = all; s < all + size; lines++) {
-            char *end = strchr(s, '\n');
-            check_line(e, names[i], s, (size_t)(end - s));
-            s = end + 1;
-        }
-        assert_true(lines > 90);
-        free(all);
-        l2_encoder_free(e);
+        check_file(v, names[i]);
         l2_vocab_free(v);
     }
+}
+
+/* The vocabulary as a GGUF file has it, tokenizer.ggml.pre being what is given or its own. */
+static void write_gguf(const struct l2_vocab *v, const char *pre, const char *dir)
+{
+    struct l2_gguf_values values = {0};
+    const struct l2_gguf_values *list[] = {&values};
+    struct l2_gguf_writer w;
+    struct l2_buf out = {0};
+    assert_int_equal(l2_vocab_to_gguf(&values, v, l2_vocab_size(v), NULL), L2_OK);
+    if (pre) {
+        const char *own = l2_vocab_pre(v);
+        size_t n = strlen(own);
+        assert_int_equal(strlen(pre), n);
+        for (size_t i = 0; i + n <= values.bytes.len; i++)
+            if (memcmp(values.bytes.data + i, own, n) == 0) {
+                memcpy(values.bytes.data + i, pre, n);
+                break;
+            }
+    }
+    assert_int_equal(l2_gguf_write_begin(&w, &out, list, 1, 0, NULL), L2_OK);
+    assert_int_equal(l2_gguf_write_end(&w, NULL), L2_OK);
+    scratch_write(dir, "v.gguf", out.data, out.len);
+    l2_buf_release(&values.bytes);
+    l2_buf_release(&out);
+}
+
+/* Byte-level vocabularies in GGUF files: the same pieces, the same ids. */
+static void test_gguf(void **state)
+{
+    (void)state;
+    char dir[SCRATCH_PATH];
+    struct l2_vocab *from_gguf;
+    struct l2_err err;
+    scratch_make(dir);
+    for (size_t i = 0; i < 2; i++) {
+        struct l2_vocab *v = open_good(golden(names[i], ".json"));
+        write_gguf(v, NULL, dir);
+        from_gguf = open_good(scratch_path(dir, "v.gguf"));
+        assert_memory_equal(l2_vocab_hash(v), l2_vocab_hash(from_gguf), L2_SHA256_SIZE);
+        assert_string_equal(l2_vocab_pre(v), l2_vocab_pre(from_gguf));
+        check_file(from_gguf, names[i]);
+        l2_vocab_free(from_gguf);
+        write_gguf(v, i == 0 ? "llama-bad" : "smoggy", dir);
+        assert_int_equal(l2_vocab_open(&from_gguf, scratch_path(dir, "v.gguf"), &err),
+                         L2_UNSUPPORTED);
+        assert_non_null(strstr(err.text, i == 0 ? "llama-bad" : "smoggy"));
+        l2_vocab_free(v);
+    }
+    scratch_remove(dir);
 }
 
 static void test_facts(void **state)
@@ -603,12 +661,20 @@ static void test_render_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),     cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_alphabet),   cmocka_unit_test(test_partial_characters),
-        cmocka_unit_test(test_short_cuts), cmocka_unit_test(test_spaces),
-        cmocka_unit_test(test_faults),     cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_config),     cmocka_unit_test(test_recognise),
-        cmocka_unit_test(test_render),     cmocka_unit_test(test_render_faults),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_alphabet),
+        cmocka_unit_test(test_partial_characters),
+        cmocka_unit_test(test_short_cuts),
+        cmocka_unit_test(test_spaces),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_recognise),
+        cmocka_unit_test(test_render),
+        cmocka_unit_test(test_render_faults),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("tokjson", tests, NULL, NULL);
 }
