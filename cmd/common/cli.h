@@ -61,6 +61,7 @@ struct l2_model_settings {
     uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
     int64_t batch;     /* rows of one forward pass at most */
     int overlong;      /* enum l2_overlong */
+    bool no_prefix_sharing;
     bool unordered;    /* records are written as they finish */
 };
 

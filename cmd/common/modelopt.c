@@ -87,6 +87,7 @@ static int build_engine(struct l2_loaded *l, struct l2_cli *cli, const struct l2
         .n_layers = n_layers,
         .no_head = n_layers != 0,
         .pack = packing(s),
+        .no_prefix_sharing = s->no_prefix_sharing,
     };
     int r = l2_engine_new(&l->engine, l->model, &o, err);
     if (r < 0)

@@ -90,6 +90,13 @@ static const struct shared_row shared_rows[] = {
              .default_text = "enough for the batch, at most half of what is free",
              .help = "memory for keys and values"}},
     {.set = L2_ROWS_MODEL,
+     .offset = IN_CLI(model.no_prefix_sharing),
+     .opt = {.name = "no-prefix-sharing",
+             .no_effect = true,
+             .kind = L2_OPT_FLAG,
+             .help = "compute every prompt from its start, also where another began with the same "
+                     "tokens"}},
+    {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.unordered),
      .opt = {.name = "unordered",
              .kind = L2_OPT_FLAG,

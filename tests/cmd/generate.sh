@@ -33,7 +33,7 @@ fi
 
 generate -k 9 -n 40 -s 3 -o want.l2s prompts.l2s
 content want.l2s >want
-for options in '--batch 1' '--batch 7 -j 2' '--batch 64 -j 1' '-j 2' '--kv-memory 2M --batch 64'; do
+for options in '--batch 1' '--batch 7 -j 2' '--batch 64 -j 1' '-j 2' '--kv-memory 2M --batch 64' --no-prefix-sharing; do
     # shellcheck disable=SC2086 # several options
     generate -k 9 -n 40 -s 3 $options -o got.l2s prompts.l2s
     content got.l2s >got
@@ -43,6 +43,11 @@ done
 generate -k 4 -n 40 -s 3 prompts.l2s | generate -k 5 -n 40 -s 3 -o got.l2s
 content got.l2s >got
 same 'the same in two runs, the second going on where the first ended' want got
+awk '{ for (i = 0; i < 6; i++) printf "{\"prompt\":\"Once upon a time there was a little girl named Lily who had a red ball and a big dog named Max, and every morning before school she went out into the garden to see whether the flowers had grown, and so it was on day %d of her holidays\"}\n", i; exit }' \
+    prompts.jsonl | tokenize --jsonl >alike.l2s
+generate -k 2 -n 20 --no-prefix-sharing alike.l2s | zstd -dcq >want
+generate -k 2 -n 20 --batch 50 alike.l2s | zstd -dcq >got
+same 'the same where prompts that begin alike share what was computed' want got
 text want.l2s | sort >want
 sed '1!G;h;$!d' prompts.jsonl | tokenize --jsonl | generate -k 9 -n 40 -s 3 | text | sort >got
 same 'the same in another order' want got
