@@ -353,14 +353,29 @@ static int run(struct session *s)
     return r < 0 ? l2_cli_error(cli, &err) : 0;
 }
 
+/* A read of a mapped file faulted: the file was cut, or its device failed. What was computed from
+ * it cannot be trusted, so nothing more is written; a stream stays without its end. Only calls that
+ * are safe in a signal handler. */
+static void on_bus_error(int sig)
+{
+    static const char text[] =
+        ": a file became shorter while it was read, or cannot be read (SIGBUS)\n";
+    ssize_t n = write(STDERR_FILENO, program_name, strlen(program_name));
+    (void)sig;
+    n = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)n;
+    _exit(1);
+}
+
 int l2_cli_main(const struct l2_program *program, int argc, char **argv)
 {
     struct session s = {
         .cli = {.program = program, .argc = argc, .argv = argv, .verbosity = L2_NORMAL}};
 
     hold_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN);
     program_name = program->name;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGBUS, on_bus_error);
     json_set_alloc_funcs(json_alloc, free);
     int status = run(&s);
     if (status > s.cli.status)

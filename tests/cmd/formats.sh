@@ -101,6 +101,23 @@ fails 1 'has no form in GGUF' "a model with labels" sh -c "
 fails 1 'small.gguf: exists already' "an existing file" l2-model convert -o small.gguf hf-plain
 ok "is replaced on request" l2-model convert -q --force -o small.gguf hf-plain
 
+# cut while it is mapped: the embedding is read from the map with every step
+cp small.gguf cut.gguf
+ok "a file that is cut while it is read ends in a message" python3 - text.l2s <<'E2'
+import os, select, subprocess, sys
+stream = open(sys.argv[1], "rb").read()
+p = subprocess.Popen(["l2-score", "-m", "cut.gguf", "--logprob", "sum"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE)
+p.stdin.write(stream)
+p.stdin.flush()
+select.select([p.stdout], [], [], 60)
+assert os.read(p.stdout.fileno(), 1)  # the model is loaded, a record is done
+os.truncate("cut.gguf", 0)
+out, err = p.communicate(stream, timeout=60)
+assert p.returncode == 1, (p.returncode, err)
+assert b"l2-score: a file became shorter while it was read" in err, err
+E2
+
 # the mean, what is not finite, differing shapes
 l2-model init -q --presets "$L2_SRC/examples/presets" tiny -s 1 -o a
 l2-model init -q --presets "$L2_SRC/examples/presets" tiny -s 2 -o b
