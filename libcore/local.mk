@@ -254,6 +254,9 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/stop.h \
 	%D%/sample/worker.h
 libcore_libl2_a_SOURCES += \
+	%D%/train/adamw.c \
+	%D%/train/adamw.h \
+	%D%/train/checkpoint.c \
 	%D%/train/corpus.c \
 	%D%/train/corpus.h \
 	%D%/train/data.c \
@@ -266,8 +269,13 @@ libcore_libl2_a_SOURCES += \
 	%D%/train/pack_answers.c \
 	%D%/train/pack_pairs.c \
 	%D%/train/pack_text.c \
+	%D%/train/schedule.c \
+	%D%/train/schedule.h \
 	%D%/train/source.c \
-	%D%/train/source.h
+	%D%/train/source.h \
+	%D%/train/trainer.c \
+	%D%/train/trainer.h \
+	%D%/train/trainer_state.h
 libcore_libl2_a_SOURCES += \
 	%D%/rlhf/curve.c \
 	%D%/rlhf/curve.h \
