@@ -83,3 +83,7 @@ cmd_l2_score_LDADD = $(l2_model_libs)
 bin_PROGRAMS += cmd/l2-tokenize
 cmd_l2_tokenize_SOURCES = %D%/l2-tokenize.c
 cmd_l2_tokenize_LDADD = $(l2_libs)
+
+bin_PROGRAMS += cmd/l2-vocab
+cmd_l2_vocab_SOURCES = %D%/l2-vocab.c
+cmd_l2_vocab_LDADD = $(l2_libs)

@@ -64,6 +64,12 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/bpe.h \
 	%D%/text/bpe_build.c \
 	%D%/text/bpe_merge.c \
+	%D%/text/bpe_pairs.c \
+	%D%/text/bpe_pairs.h \
+	%D%/text/bpe_train.c \
+	%D%/text/bpe_train.h \
+	%D%/text/bpe_words.c \
+	%D%/text/bpe_words.h \
 	%D%/text/bytelevel.c \
 	%D%/text/decode.c \
 	%D%/text/encode.c \

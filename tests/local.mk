@@ -44,7 +44,8 @@ l2_scripts = \
 	%D%/cmd/scale.sh \
 	%D%/cmd/score.sh \
 	%D%/cmd/tokenize-spm.sh \
-	%D%/cmd/tokenize.sh
+	%D%/cmd/tokenize.sh \
+	%D%/cmd/vocab.sh
 
 if HAVE_CMOCKA
 l2_unit_tests += tests/unit/test_codec

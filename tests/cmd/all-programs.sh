@@ -245,6 +245,11 @@ for p in $programs; do
         done
         fails 1 'model exists|exists' "$p to-reward: a directory that exists is refused" l2-model to-reward -o rm model
         ;;
+    l2-vocab)
+        check_output "$p" text.txt l2-vocab --size 270 --coverage 0.5
+        fails 1 'nothing to train on' "$p: empty input" l2-vocab /dev/null
+        fails 1 'no-such-file' "$p: a missing file" l2-vocab no-such-file
+        ;;
     *) fail "$p: tests/cmd/all-programs.sh does not know how to run it" ;;
     esac
 done
