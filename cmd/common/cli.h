@@ -58,6 +58,7 @@ struct l2_model_settings {
     int backend;       /* index into l2_model_backends */
     int quantize;      /* enum l2_pack_type */
     int activations;   /* 0: as narrow as the weights, 1: f32 */
+    int kv_type;       /* enum l2_kv_type */
     uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
     int64_t batch;     /* rows of one forward pass at most */
     int overlong;      /* enum l2_overlong */

@@ -61,7 +61,7 @@ static uint64_t weight_bytes(const struct l2_model *m, const struct l2_model_set
 static uint64_t choose_kv_bytes(const struct l2_model *m, const struct l2_model_settings *s)
 {
     const struct l2_hparams *hp = &m->hp;
-    uint64_t block = l2_kv_block_bytes(hp);
+    uint64_t block = l2_kv_block_bytes(hp, (enum l2_kv_type)s->kv_type);
     uint64_t context = block * l2_kv_blocks_for(hp->context);
     uint64_t weights = weight_bytes(m, s);
     uint64_t available = l2_memory_available();
@@ -84,6 +84,7 @@ static int build_engine(struct l2_loaded *l, struct l2_cli *cli, const struct l2
         .max_rows = (uint32_t)s->batch,
         .max_outputs = max_outputs,
         .kv_bytes = s->kv_bytes != 0 ? s->kv_bytes : choose_kv_bytes(l->model, s),
+        .kv_type = (enum l2_kv_type)s->kv_type,
         .n_layers = n_layers,
         .no_head = n_layers != 0,
         .pack = packing(s),

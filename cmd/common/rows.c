@@ -12,6 +12,7 @@
 static const char *const backend_names[] = {"native", "blas", NULL};
 /* In the order of enum l2_pack_type. */
 static const char *const quantize_names[] = {"none", "bf16", "q8_0", "q4_k", "q6_k", NULL};
+static const char *const kv_type_names[] = {"f32", "bf16", NULL};
 static const char *const activation_names[] = {"narrow", "f32", NULL};
 /* In the order of enum l2_overlong. */
 static const char *const overlong_names[] = {"error", "drop", "truncate-left", "truncate-right",
@@ -81,6 +82,14 @@ static const struct shared_row shared_rows[] = {
              .min = 1,
              .max = 65536,
              .help = "positions that one forward pass computes at most"}},
+    {.set = L2_ROWS_MODEL,
+     .offset = IN_CLI(model.kv_type),
+     .opt = {.name = "kv-type",
+             .kind = L2_OPT_CHOICE,
+             .arg = "TYPE",
+             .choices = kv_type_names,
+             .help = "how keys and values are kept: f32, or bf16, which takes half the memory and "
+                     "rounds them"}},
     {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.kv_bytes),
      .opt = {.name = "kv-memory",

@@ -74,10 +74,11 @@ static inline size_t l2_attend_stride(size_t head_dim)
 /* Attention of queries over the first n positions of one block of keys and values, merged into a
  * running (m, l, o) by log-sum-exp. q (group, head_dim): queries that see the same n positions (the
  * heads that share this key/value head, of one row or several), scaled by the caller; k (head_dim,
- * L2_ATTEND_BLOCK), position j in column j; v (L2_ATTEND_BLOCK, l2_attend_stride(head_dim)); 1 <= n
+ * L2_ATTEND_BLOCK), position j in column j; v (L2_ATTEND_BLOCK, l2_attend_stride(head_dim)), both
+ * floats, or bf16 values, which are taken as the floats that they are; 1 <= n
  * <= L2_ATTEND_BLOCK; m, l (group); o (group, head_dim), not yet divided by l. What lies behind
  * position n - 1 is without effect. Start with m = -inf, l = 0, o = 0. */
-void l2_attend_block(const float *q, size_t group, size_t head_dim, const float *k, const float *v,
-                     size_t n, float *m, float *l, float *o);
+void l2_attend_block(const float *q, size_t group, size_t head_dim, const void *k, const void *v,
+                     bool bf16, size_t n, float *m, float *l, float *o);
 
 #endif

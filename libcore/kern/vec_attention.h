@@ -48,24 +48,26 @@ VEC_FN void vec_scale_add(float *o, float factor, const float *sum, size_t n)
 
 /* Scores and weighted values are products with panels: keys lie transposed, positions as lanes, and
  * values with their dimensions as lanes. */
-static L2_TARGET void vec_attend_block(const float *q, size_t group, size_t head_dim,
-                                       const float *k, const float *v, size_t n, float *m, float *l,
+static L2_TARGET void vec_attend_block(const float *q, size_t group, size_t head_dim, const void *k,
+                                       const void *v, bool bf16, size_t n, float *m, float *l,
                                        float *o)
 {
+    const enum l2_layout layout = bf16 ? L2_LAYOUT_BF16 : L2_LAYOUT_F32;
+    const size_t size = bf16 ? sizeof(uint16_t) : sizeof(float);
     float s[VEC_TILE][VEC_BLOCK], sums[VEC_TILE][VEC_BLOCK], factor[VEC_TILE];
     size_t width = (head_dim + 15) / 16 * 16, end = (n + 15) / 16 * 16;
     size_t left = (group + VEC_TILE - 1) / VEC_TILE;
     for (size_t i = 0; i < group; left--) {
         size_t rows = (group - i + left - 1) / left;
-        vec_tile(rows, s[0], VEC_BLOCK, q + i * head_dim, head_dim, k, L2_LAYOUT_F32, VEC_BLOCK, end,
+        vec_tile(rows, s[0], VEC_BLOCK, q + i * head_dim, head_dim, k, layout, VEC_BLOCK, end,
                  head_dim, false);
         for (size_t r = 0; r < rows; r++)
             factor[r] = vec_softmax_merge(s[r], n, &m[i + r], &l[i + r]);
         for (size_t j = 0; j < width; j += VEC_BLOCK) {
             size_t cols = width - j < VEC_BLOCK ? width - j : VEC_BLOCK;
             size_t valid = head_dim - j < VEC_BLOCK ? head_dim - j : VEC_BLOCK;
-            vec_tile(rows, sums[0], VEC_BLOCK, s[0], VEC_BLOCK, v + j, L2_LAYOUT_F32, width, cols, n,
-                     false);
+            vec_tile(rows, sums[0], VEC_BLOCK, s[0], VEC_BLOCK, (const char *)v + j * size, layout,
+                     width, cols, n, false);
             for (size_t r = 0; r < rows; r++)
                 vec_scale_add(o + (i + r) * head_dim + j, factor[r], sums[r], valid);
         }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include "kern/ops.h"
+#include "util/num.h"
 
 /* Queries of one key/value head that go through a block together: enough to use what is loaded. */
 #define QUERIES 64
@@ -19,24 +20,38 @@ static size_t group_of(const struct l2_engine *e)
     return e->hp.n_heads / e->hp.n_kv_heads;
 }
 
+/* One position's key and value, in place slot of a block. */
+static void store_head(const struct l2_engine *e, uint32_t block, uint32_t slot, uint32_t head,
+                       const float *k, const float *v)
+{
+    void *keys = l2_kv_keys(e->kv, block, e->layer, head);
+    void *values = l2_kv_values(e->kv, block, e->layer, head);
+    size_t dim = e->hp.head_dim, at = slot * l2_attend_stride(dim);
+    if (e->opts.kv_type == L2_KV_BF16) {
+        for (size_t d = 0; d < dim; d++) {
+            ((uint16_t *)keys)[d * L2_KV_BLOCK + slot] = l2_bf16_from_f32(k[d]);
+            ((uint16_t *)values)[at + d] = l2_bf16_from_f32(v[d]);
+        }
+        return;
+    }
+    for (size_t d = 0; d < dim; d++)
+        ((float *)keys)[d * L2_KV_BLOCK + slot] = k[d];
+    memcpy((float *)values + at, v, dim * sizeof *v);
+}
+
 /* The keys of rows [first, first + n) are rotated and go with the values into the cache. */
 static void store_rows(struct l2_engine *e, void *arg, size_t first, size_t n)
 {
     (void)arg;
-    size_t dim = e->hp.head_dim, n_kv = e->hp.n_kv_heads, stride = l2_attend_stride(dim);
+    size_t dim = e->hp.head_dim, n_kv = e->hp.n_kv_heads;
     size_t q_width = e->hp.n_heads * dim, width = q_width + 2 * n_kv * dim;
     for (size_t i = first; i < first + n; i++) {
         const struct l2_work_row *row = &e->rows[i];
         uint32_t block = row->seq->blocks[row->pos / L2_KV_BLOCK], slot = row->pos % L2_KV_BLOCK;
         float *k = e->qkv + i * width + q_width, *v = k + n_kv * dim;
         l2_rope_fwd(k, n_kv, dim, e->cos + i * (dim / 2), e->sin + i * (dim / 2));
-        for (uint32_t head = 0; head < n_kv; head++) {
-            float *keys = l2_kv_keys(e->kv, block, e->layer, head) + slot;
-            for (size_t d = 0; d < dim; d++)
-                keys[d * L2_KV_BLOCK] = k[head * dim + d];
-            memcpy(l2_kv_values(e->kv, block, e->layer, head) + slot * stride, v + head * dim,
-                   dim * sizeof *v);
-        }
+        for (uint32_t head = 0; head < n_kv; head++)
+            store_head(e, block, slot, head, k + head * dim, v + head * dim);
     }
 }
 
@@ -125,7 +140,8 @@ static void attend_span(const struct l2_engine *e, const struct span *s, const u
     for (uint32_t b = from; b < to; b++)
         l2_attend_block(s->q, s->n, e->hp.head_dim, l2_kv_keys(e->kv, blocks[b], e->layer, head),
                         l2_kv_values(e->kv, blocks[b], e->layer, head),
-                        b + 1 < to ? L2_KV_BLOCK : last_n, s->max, s->sum, s->o);
+                        e->opts.kv_type == L2_KV_BF16, b + 1 < to ? L2_KV_BLOCK : last_n, s->max,
+                        s->sum, s->o);
 }
 
 /* Attention of one chunk and key/value head: the blocks that its rows share for all of them at

@@ -96,7 +96,7 @@ int l2_engine_new(struct l2_engine **out, const struct l2_model *m,
     if (opts->n_layers > 0)
         run.n_layers = opts->n_layers;
     bool whole = opts->n_layers == 0;
-    r = l2_kv_pool_new(&e->kv, &run, opts->kv_bytes, err);
+    r = l2_kv_pool_new(&e->kv, &run, opts->kv_type, opts->kv_bytes, err);
     if (r == L2_OK)
         r = l2_weights_init(&e->weights, m, opts->backend, run.n_layers, whole,
                             whole && !opts->no_head, &opts->pack, opts->pool, err);
@@ -157,5 +157,5 @@ void l2_engine_memory(const struct l2_engine *e, uint64_t *weights, uint64_t *wo
     run.n_layers = e->weights.n_layers;
     *weights = e->weights.bytes;
     *work = e->work_bytes;
-    *kv = l2_kv_pool_blocks(e->kv) * l2_kv_block_bytes(&run);
+    *kv = l2_kv_pool_blocks(e->kv) * l2_kv_block_bytes(&run, e->opts.kv_type);
 }

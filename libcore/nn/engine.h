@@ -16,6 +16,7 @@ struct l2_engine_opts {
     uint32_t max_rows;    /* rows of one forward pass at most */
     uint32_t max_outputs; /* rows with outputs at most */
     uint64_t kv_bytes;    /* memory for the KV cache */
+    enum l2_kv_type kv_type;
     struct l2_weights_opts pack;
     bool no_prefix_sharing; /* run every sequence from its start, whatever was run before */
     uint32_t

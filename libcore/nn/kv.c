@@ -15,14 +15,19 @@
 
 _Static_assert(L2_KV_BLOCK == L2_ATTEND_BLOCK, "the cache's blocks are attention's");
 
-static uint64_t head_floats(const struct l2_hparams *hp)
+static size_t size_of(enum l2_kv_type type)
 {
-    return (uint64_t)L2_KV_BLOCK * (hp->head_dim + l2_attend_stride(hp->head_dim));
+    return type == L2_KV_BF16 ? sizeof(uint16_t) : sizeof(float);
 }
 
-uint64_t l2_kv_block_bytes(const struct l2_hparams *hp)
+static uint64_t head_bytes(const struct l2_hparams *hp, enum l2_kv_type type)
 {
-    return sizeof(float) * hp->n_layers * hp->n_kv_heads * head_floats(hp);
+    return (uint64_t)L2_KV_BLOCK * (hp->head_dim + l2_attend_stride(hp->head_dim)) * size_of(type);
+}
+
+uint64_t l2_kv_block_bytes(const struct l2_hparams *hp, enum l2_kv_type type)
+{
+    return (uint64_t)hp->n_layers * hp->n_kv_heads * head_bytes(hp, type);
 }
 
 uint32_t l2_kv_blocks_for(uint32_t positions)
@@ -49,10 +54,11 @@ static int pool_alloc(struct l2_kv_pool *p, struct l2_err *err)
     return L2_OK;
 }
 
-int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, uint64_t bytes,
-                   struct l2_err *err)
+int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, enum l2_kv_type type,
+                   uint64_t bytes, struct l2_err *err)
 {
-    uint64_t block = l2_kv_block_bytes(hp), n = bytes / block, need = l2_kv_blocks_for(hp->context);
+    uint64_t block = l2_kv_block_bytes(hp, type), n = bytes / block,
+             need = l2_kv_blocks_for(hp->context);
     *out = NULL;
     if (n < need)
         return l2_err_set(
@@ -62,10 +68,11 @@ int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, uint64_
     if (!p)
         return l2_err_memory(err, sizeof *p);
     p->n_blocks = n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2;
-    p->key_floats = (size_t)L2_KV_BLOCK * hp->head_dim;
-    p->head_floats = (size_t)head_floats(hp);
-    p->layer_floats = hp->n_kv_heads * p->head_floats;
-    p->block_floats = hp->n_layers * p->layer_floats;
+    p->type = type;
+    p->key_bytes = (size_t)L2_KV_BLOCK * hp->head_dim * size_of(type);
+    p->head_bytes = (size_t)head_bytes(hp, type);
+    p->layer_bytes = hp->n_kv_heads * p->head_bytes;
+    p->block_bytes = hp->n_layers * p->layer_bytes;
     int r = L2_OK;
     if (!l2_mul_size((size_t)block, p->n_blocks, &p->bytes))
         r = l2_err_set(err, L2_LIMIT, "a KV cache of %llu bytes cannot be addressed",
@@ -122,8 +129,7 @@ static void drop_block(struct l2_kv_pool *p, uint32_t b)
 
 static void copy_block(const struct l2_kv_pool *p, uint32_t to, uint32_t from)
 {
-    memcpy(p->data + to * p->block_floats, p->data + from * p->block_floats,
-           p->block_floats * sizeof *p->data);
+    memcpy(p->data + to * p->block_bytes, p->data + from * p->block_bytes, p->block_bytes);
 }
 
 /* A block that is another's too, or known by its tokens, is not to be written. */
@@ -213,12 +219,17 @@ void l2_kv_seq_release(struct l2_kv_pool *p, struct l2_kv_seq *s)
     memset(s, 0, sizeof *s);
 }
 
-float *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head)
+enum l2_kv_type l2_kv_pool_type(const struct l2_kv_pool *p)
 {
-    return p->data + block * p->block_floats + layer * p->layer_floats + kv_head * p->head_floats;
+    return p->type;
 }
 
-float *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head)
+void *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head)
 {
-    return l2_kv_keys(p, block, layer, kv_head) + p->key_floats;
+    return p->data + block * p->block_bytes + layer * p->layer_bytes + kv_head * p->head_bytes;
+}
+
+void *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head)
+{
+    return (char *)l2_kv_keys(p, block, layer, kv_head) + p->key_bytes;
 }

@@ -10,6 +10,9 @@
  * multiples of 64 counted from position 0; so sharing does not change the order of any sum. */
 #define L2_KV_BLOCK 64
 
+/* How keys and values are kept. BF16 rounds them, to nearest even, once: half the memory. */
+enum l2_kv_type { L2_KV_F32, L2_KV_BF16 };
+
 struct l2_kv_pool;
 
 /* What one sequence has cached: positions [0, len) in blocks[0..n_blocks). Caller's storage; all
@@ -22,12 +25,13 @@ struct l2_kv_seq {
 
 /* A pool of as many blocks as fit in bytes (at least one context of hp, else L2_LIMIT with the
  * figures). Memory is reserved at once and touched when first used. */
-int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, uint64_t bytes,
-                   struct l2_err *err) L2_MUST_CHECK;
+int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, enum l2_kv_type type,
+                   uint64_t bytes, struct l2_err *err) L2_MUST_CHECK;
 void l2_kv_pool_free(struct l2_kv_pool *p);
 /* Blocks for a sequence of that many positions. */
 uint32_t l2_kv_blocks_for(uint32_t positions);
-uint64_t l2_kv_block_bytes(const struct l2_hparams *hp);
+uint64_t l2_kv_block_bytes(const struct l2_hparams *hp, enum l2_kv_type type);
+enum l2_kv_type l2_kv_pool_type(const struct l2_kv_pool *p);
 uint32_t l2_kv_pool_blocks(const struct l2_kv_pool *p);
 /* Blocks that no sequence has, known ones (below) too. */
 uint32_t l2_kv_pool_free_blocks(const struct l2_kv_pool *p);
@@ -67,8 +71,9 @@ int l2_kv_prefix_publish(struct l2_kv_pool *p, const struct l2_kv_seq *s, const 
                          uint32_t n, struct l2_err *err) L2_MUST_CHECK;
 
 /* Keys and values of one block, layer and key/value head, as l2_attend_block takes them: keys
- * transposed (head_dim, L2_KV_BLOCK), values (L2_KV_BLOCK, l2_attend_stride(head_dim)). */
-float *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
-float *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
+ * transposed (head_dim, L2_KV_BLOCK), values (L2_KV_BLOCK, l2_attend_stride(head_dim)), of the
+ * pool's type. */
+void *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
+void *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
 
 #endif

@@ -18,9 +18,10 @@ struct l2_kv_node {
 };
 
 struct l2_kv_pool {
-    float *data; /* n_blocks * block_floats; mapped */
+    char *data; /* n_blocks * block_bytes; mapped */
     size_t bytes;
-    size_t block_floats, layer_floats, head_floats, key_floats; /* each part of the one before */
+    enum l2_kv_type type;
+    size_t block_bytes, layer_bytes, head_bytes, key_bytes; /* each part of the one before */
     uint32_t n_blocks;
     uint32_t *refs; /* sequences that have a block */
     uint32_t *free; /* stack of the blocks that none has and that are not known */

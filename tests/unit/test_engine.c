@@ -552,7 +552,7 @@ static void test_memory(void **state)
      * 96 */
     uint64_t layer = 2 * (128 * 40 + 48 * 72 + 144 * 40 + 48 * 72) + 2 * 40 * 4;
     assert_int_equal(weights, 3 * layer + 40 * 4 + 2 * 96 * 40);
-    assert_true(kv <= opts.kv_bytes && kv + l2_kv_block_bytes(&hp) > opts.kv_bytes);
+    assert_true(kv <= opts.kv_bytes && kv + l2_kv_block_bytes(&hp, L2_KV_F32) > opts.kv_bytes);
     l2_engine_free(e);
     opts.max_rows = 8;
     e = engine_of(m, opts);

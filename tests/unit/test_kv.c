@@ -24,7 +24,7 @@ static struct l2_kv_pool *pool_of(uint32_t blocks)
 {
     struct l2_kv_pool *p;
     struct l2_err err;
-    assert_int_equal(l2_kv_pool_new(&p, &hp, blocks * BLOCK_BYTES + 100, &err), L2_OK);
+    assert_int_equal(l2_kv_pool_new(&p, &hp, L2_KV_F32, blocks * BLOCK_BYTES + 100, &err), L2_OK);
     assert_int_equal(l2_kv_pool_blocks(p), blocks);
     assert_int_equal(l2_kv_pool_free_blocks(p), blocks);
     return p;
@@ -41,8 +41,8 @@ static void test_size(void **state)
     struct l2_kv_pool *p;
     struct l2_err err;
     (void)state;
-    assert_int_equal(l2_kv_block_bytes(&hp), BLOCK_BYTES);
-    assert_int_equal(l2_kv_pool_new(&p, &hp, 4 * BLOCK_BYTES - 1, &err), L2_LIMIT);
+    assert_int_equal(l2_kv_block_bytes(&hp, L2_KV_F32), BLOCK_BYTES);
+    assert_int_equal(l2_kv_pool_new(&p, &hp, L2_KV_F32, 4 * BLOCK_BYTES - 1, &err), L2_LIMIT);
     assert_null(p);
     assert_string_equal(err.text, "the KV cache needs 344064 bytes for a context of 200 positions, "
                                   "got 344063");
@@ -114,16 +114,16 @@ static void test_fork(void **state)
     (void)state;
     reserve(p, &a, 150);
     a.len = 150;
-    l2_kv_keys(p, a.blocks[2], 1, 1)[5] = 12.5f;
-    l2_kv_values(p, a.blocks[2], 2, 0)[7] = 13.5f;
+    ((float *)l2_kv_keys(p, a.blocks[2], 1, 1))[5] = 12.5f;
+    ((float *)l2_kv_values(p, a.blocks[2], 2, 0))[7] = 13.5f;
     assert_int_equal(l2_kv_seq_fork(p, &b, &a, 140, &err), L2_OK);
     assert_int_equal(b.len, 140);
     assert_int_equal(b.n_blocks, 3);
     assert_int_equal(b.blocks[0], a.blocks[0]);
     assert_int_equal(b.blocks[1], a.blocks[1]);
     assert_int_not_equal(b.blocks[2], a.blocks[2]);
-    assert_true(l2_kv_keys(p, b.blocks[2], 1, 1)[5] == 12.5f);
-    assert_true(l2_kv_values(p, b.blocks[2], 2, 0)[7] == 13.5f);
+    assert_true(((float *)l2_kv_keys(p, b.blocks[2], 1, 1))[5] == 12.5f);
+    assert_true(((float *)l2_kv_values(p, b.blocks[2], 2, 0))[7] == 13.5f);
     assert_true(l2_kv_seq_writable(p, &b, 140));
     assert_false(l2_kv_seq_writable(p, &b, 100));
     assert_int_equal(l2_kv_seq_fork(p, &c, &a, 128, &err), L2_OK); /* nothing to copy */
@@ -157,7 +157,7 @@ static void test_truncate_shared(void **state)
     (void)state;
     reserve(p, &a, 128);
     a.len = 128;
-    l2_kv_keys(p, a.blocks[1], 0, 0)[3] = 7;
+    ((float *)l2_kv_keys(p, a.blocks[1], 0, 0))[3] = 7;
     assert_int_equal(l2_kv_seq_fork(p, &b, &a, 128, &err), L2_OK);
     l2_kv_seq_truncate(p, &b, 70);
     assert_int_equal(b.n_blocks, 2);
@@ -168,7 +168,7 @@ static void test_truncate_shared(void **state)
     assert_true(l2_kv_seq_writable(p, &b, 70) && l2_kv_seq_writable(p, &a, 70));
     assert_int_equal(b.blocks[0], a.blocks[0]);
     assert_int_not_equal(b.blocks[1], a.blocks[1]);
-    assert_true(l2_kv_keys(p, b.blocks[1], 0, 0)[3] == 7);
+    assert_true(((float *)l2_kv_keys(p, b.blocks[1], 0, 0))[3] == 7);
     l2_kv_seq_truncate(p, &b, 64); /* at a boundary there is nothing to copy */
     assert_int_equal(b.n_blocks, 1);
     reserve(p, &b, 192);

@@ -16,6 +16,7 @@
 #include "kern/ops.h"
 #include "kern/ref.h"
 #include "kern/simd.h"
+#include "util/num.h"
 
 #define N 300
 
@@ -222,7 +223,7 @@ static void attend(const struct l2_simd *set, struct cache *c, size_t first, siz
         m[g] = -INFINITY, l[g] = 0;
     for (size_t b = 0; b * L2_ATTEND_BLOCK < n; b++) {
         size_t left = n - b * L2_ATTEND_BLOCK;
-        set->attend_block(c->q + first * dim, group, dim, c->k[b], c->v[b],
+        set->attend_block(c->q + first * dim, group, dim, c->k[b], c->v[b], false,
                           left < L2_ATTEND_BLOCK ? left : L2_ATTEND_BLOCK, m, l, o);
     }
     for (size_t g = 0; g < group; g++)
@@ -278,13 +279,49 @@ static void test_attention_extremes(void **state)
         k[j] = j == 5 ? 200.0f : -200.0f;
         v[j * 16] = (float)j;
     }
-    l2_attend_block(q, 1, 2, k, v, 5, &m, &l, o);
+    l2_attend_block(q, 1, 2, k, v, false, 5, &m, &l, o);
     assert_true(m == -200 && l == 5 && o[0] == 10); /* 0 + 1 + 2 + 3 + 4 */
-    l2_attend_block(q, 1, 2, k, v, 64, &m, &l, o);
+    l2_attend_block(q, 1, 2, k, v, false, 64, &m, &l, o);
     assert_true(m == 200 && l == 1 && o[0] == 5);
     k[7] = NAN;
-    l2_attend_block(q, 1, 2, k, v, 64, &m, &l, o);
+    l2_attend_block(q, 1, 2, k, v, false, 64, &m, &l, o);
     assert_true(isnan(l) && isnan(o[0]));
+}
+
+/* Keys and values in bf16 count as the floats that they are, to the bit. */
+static void test_attention_bf16(void **state)
+{
+    static const size_t dims[] = {2, 48, 64, 80, 144};
+    static float k[MAX_DIM * L2_ATTEND_BLOCK], v[L2_ATTEND_BLOCK * MAX_DIM];
+    static uint16_t k16[MAX_DIM * L2_ATTEND_BLOCK], v16[L2_ATTEND_BLOCK * MAX_DIM];
+    static float q[MAX_GROUP * MAX_DIM], o[2][MAX_GROUP * MAX_DIM];
+    const struct l2_simd *sets[L2_SIMD_MAX];
+    size_t n_sets = l2_simd_all(sets), n_values = MAX_DIM * L2_ATTEND_BLOCK;
+    (void)state;
+    noise(k, n_values, 21, 1);
+    noise(v, n_values, 22, 1);
+    noise(q, MAX_GROUP * MAX_DIM, 23, 1);
+    for (size_t i = 0; i < n_values; i++) {
+        k[i] = l2_f32_from_bf16(k16[i] = l2_bf16_from_f32(k[i]));
+        v[i] = l2_f32_from_bf16(v16[i] = l2_bf16_from_f32(v[i]));
+    }
+    for (size_t s = 0; s < n_sets; s++)
+        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+            for (size_t group = 1; group <= MAX_GROUP; group += 8)
+                for (size_t n = 1; n <= L2_ATTEND_BLOCK; n += 21) {
+                    float m[2][MAX_GROUP], l[2][MAX_GROUP];
+                    memset(o, 0, sizeof o);
+                    for (int way = 0; way < 2; way++) {
+                        for (size_t g = 0; g < group; g++)
+                            m[way][g] = -INFINITY, l[way][g] = 0;
+                        sets[s]->attend_block(q, group, dims[d], way ? (void *)k16 : (void *)k,
+                                              way ? (void *)v16 : (void *)v, way, n, m[way], l[way],
+                                              o[way]);
+                    }
+                    assert_memory_equal(o[0], o[1], sizeof o[0]);
+                    assert_memory_equal(m[0], m[1], group * sizeof m[0][0]);
+                    assert_memory_equal(l[0], l[1], group * sizeof l[0][0]);
+                }
 }
 
 int main(void)
@@ -297,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_logsumexp),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_extremes),
+        cmocka_unit_test(test_attention_bf16),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);

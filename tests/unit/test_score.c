@@ -66,7 +66,7 @@ static struct l2_engine *engine_of(const struct l2_model *m, const struct l2_bac
     struct l2_engine_opts o = {.backend = b,
                                .max_rows = 13,
                                .max_outputs = 5,
-                               .kv_bytes = l2_kv_block_bytes(&m->hp) * 12,
+                               .kv_bytes = l2_kv_block_bytes(&m->hp, L2_KV_F32) * 12,
                                .n_layers = n_layers,
                                .no_head = n_layers > 0};
     if (l2_engine_new(&e, m, &o, &err) != L2_OK)

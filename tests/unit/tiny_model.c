@@ -78,7 +78,7 @@ static struct l2_engine *make_engine(const struct tiny_model *t, uint32_t max_ro
                                .max_rows = max_rows,
                                .max_outputs = max_outputs,
                                .no_prefix_sharing = alone,
-                               .kv_bytes = l2_kv_block_bytes(&t->model->hp) *
+                               .kv_bytes = l2_kv_block_bytes(&t->model->hp, L2_KV_F32) *
                                            (kv_blocks ? kv_blocks : 1000)};
     must(l2_engine_new(&e, t->model, &o, &err), &err);
     return e;
