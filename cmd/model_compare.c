@@ -158,7 +158,7 @@ static int make_engine(struct l2_engine **out, const struct l2_model *m, struct 
                                      .pool = pool,
                                      .max_rows = WINDOW,
                                      .max_outputs = WINDOW,
-                                     .kv_bytes = blocks * l2_kv_block_bytes(&m->hp)};
+                                     .kv_bytes = blocks * l2_kv_block_bytes(&m->hp, L2_KV_F32)};
     return l2_engine_new(out, m, &o, err);
 }
 
