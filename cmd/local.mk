@@ -87,3 +87,11 @@ cmd_l2_tokenize_LDADD = $(l2_libs)
 bin_PROGRAMS += cmd/l2-vocab
 cmd_l2_vocab_SOURCES = %D%/l2-vocab.c
 cmd_l2_vocab_LDADD = $(l2_libs)
+
+bin_PROGRAMS += cmd/l2-train
+cmd_l2_train_SOURCES = \
+	%D%/l2-train.c \
+	%D%/train.h \
+	%D%/train_files.c \
+	%D%/train_report.c
+cmd_l2_train_LDADD = $(l2_model_libs)

@@ -11,5 +11,6 @@ dist_man_MANS += \
 	%D%/l2-score.1 \
 	%D%/l2-stream.5 \
 	%D%/l2-tokenize.1 \
+	%D%/l2-train.1 \
 	%D%/l2-vocab.1 \
 	%D%/l2.7

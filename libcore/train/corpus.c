@@ -90,6 +90,15 @@ static int begin_frame(struct l2_corpus *c, uint64_t offset, struct l2_err *err)
     return L2_OK;
 }
 
+static void count_answers(struct l2_corpus *c)
+{
+    c->n_answers += c->rec.n_completions;
+    for (size_t i = 0; i < c->rec.n_completions; i++) {
+        const struct l2_u32s *a = &c->rec.completions[i].tokens;
+        c->n_eos += a->n > 0 && a->v[a->n - 1] == c->opts->eos;
+    }
+}
+
 static int index_record(struct l2_corpus *c, uint64_t offset, struct l2_err *err)
 {
     const struct l2_record *rec = &c->rec;
@@ -107,6 +116,7 @@ static int index_record(struct l2_corpus *c, uint64_t offset, struct l2_err *err
     bool held = l2_record_is_held(rec, c->opts->held_out);
     struct l2_corpus_part *part = &c->part[held];
     f->n++;
+    count_answers(c);
     f->n_held += held;
     f->n_answers += (uint32_t)size.answers;
     f->ids += size.ids;

@@ -24,6 +24,7 @@ struct l2_corpus {
     struct l2_corpus_frame *frames; /* (n_frames) */
     size_t n_frames, cap_frames;
     struct l2_corpus_part part[2]; /* trained on; held out */
+    uint64_t n_answers, n_eos;     /* answers, and those that end in EOS */
     struct l2_header header;       /* of the first segment, with the histories of all */
     void *zstd;
     struct l2_buf raw, content;

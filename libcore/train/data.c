@@ -23,8 +23,7 @@ static int check_opts(const struct l2_data_opts *o, size_t n_inputs, struct l2_e
                           (unsigned)o->context);
     if (!(o->held_out >= 0 && o->held_out < 1))
         return l2_err_set(err, L2_ARGUMENT, "held-out share %g: want one in [0, 1)", o->held_out);
-    if ((o->bos != L2_NO_TOKEN && o->bos >= o->vocab_size) ||
-        (o->eos != L2_NO_TOKEN && o->eos >= o->vocab_size))
+    if ((o->add_bos && o->bos >= o->vocab_size) || (o->add_eos && o->eos >= o->vocab_size))
         return l2_err_set(err, L2_ARGUMENT, "BOS %u, EOS %u: the model has %u tokens",
                           (unsigned)o->bos, (unsigned)o->eos, (unsigned)o->vocab_size);
     return L2_OK;
@@ -104,11 +103,22 @@ static int open_mix(struct l2_data *d, const struct l2_data_input *inputs, struc
 static void make_fingerprint(struct l2_data *d)
 {
     const struct l2_data_opts *o = &d->opts;
-    const uint64_t numbers[] = {
-        o->kind,          o->context,       o->sequences,          o->vocab_size,
-        o->bos,           o->eos,           o->keep_order,         o->seed,
-        o->cut_documents, o->earlier_turns, (uint64_t)o->overlong, o->memory,
-        d->held,          d->n_inputs};
+    const uint64_t numbers[] = {o->kind,
+                                o->context,
+                                o->sequences,
+                                o->vocab_size,
+                                o->bos,
+                                o->eos,
+                                o->keep_order,
+                                o->seed,
+                                o->cut_documents,
+                                o->add_bos,
+                                o->add_eos,
+                                o->earlier_turns,
+                                (uint64_t)o->overlong,
+                                o->memory,
+                                d->held,
+                                d->n_inputs};
     uint8_t bytes[8];
     struct l2_sha256 s;
     l2_sha256_init(&s);
@@ -372,6 +382,8 @@ struct l2_data_input_info l2_data_input_info(const struct l2_data *d, size_t inp
                                        .held_records = c->part[1].records,
                                        .held_tokens = c->part[1].tokens,
                                        .frames = c->n_frames,
+                                       .answers = c->n_answers,
+                                       .answers_eos = c->n_eos,
                                        .epoch = m->source.at.epoch,
                                        .drawn = m->drawn,
                                        .share = m->share,

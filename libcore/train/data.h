@@ -22,8 +22,6 @@ enum l2_data_overlong {
     L2_DATA_OVERLONG_RIGHT /* cut the answer from the right */
 };
 
-#define L2_NO_TOKEN UINT32_MAX
-
 struct l2_data_input {
     int fd; /* borrowed; at its beginning. A regular file is read again and again; anything
                else is copied to a temporary file, which has no name */
@@ -36,8 +34,9 @@ struct l2_data_opts {
     uint32_t context;    /* positions of a sequence at most */
     uint32_t sequences;  /* of a batch, each of up to context rows; 1 at least. PAIRS: pairs */
     uint32_t vocab_size; /* all ids must be below */
-    uint32_t bos, eos;   /* put before or behind a document or answer that has none; L2_NO_TOKEN:
-                            ids stay as they are */
+    uint32_t bos, eos;   /* L2_NO_TOKEN: none; BOS stays where a prompt is cut */
+    bool add_bos;        /* put it before a prompt or document that has none */
+    bool add_eos;        /* and EOS behind an answer or document */
     bool keep_order;     /* no shuffling */
     uint64_t seed;
     uint64_t epochs;    /* passes over the inputs; 0: without end */
@@ -102,9 +101,10 @@ struct l2_data_input_info {
     uint64_t records, tokens; /* of one pass, held-out ones left out */
     uint64_t held_records, held_tokens;
     uint64_t frames;
-    uint64_t epoch; /* passes begun, the first is 0 */
-    uint64_t drawn; /* units (below) so far */
-    double share;   /* of the mix, in [0, 1] */
+    uint64_t answers, answers_eos; /* all of them; those that end in opts.eos */
+    uint64_t epoch;                /* passes begun, the first is 0 */
+    uint64_t drawn;                /* units (below) so far */
+    double share;                  /* of the mix, in [0, 1] */
     bool spooled;
 };
 

@@ -65,7 +65,7 @@ int l2_data_take_prompt(struct l2_data *d, struct l2_err *err)
     const uint32_t *ids = l2_data_examples(d)->ids.v + d->x->ids;
     int rc = L2_OK;
     d->document.n = 0;
-    if (d->opts.bos != L2_NO_TOKEN && (d->x->n == 0 || ids[0] != d->opts.bos))
+    if (d->opts.add_bos && (d->x->n == 0 || ids[0] != d->opts.bos))
         rc = l2_ids_append(&d->document, d->opts.bos, err);
     return rc == L2_OK ? l2_ids_append_n(&d->document, ids, d->x->n, err) : rc;
 }
@@ -75,7 +75,7 @@ int l2_data_take_answer(struct l2_data *d, uint32_t i, size_t *n, struct l2_err 
     const struct l2_examples *e = l2_data_examples(d);
     const struct l2_answer *a = &e->answers[d->x->answers + i];
     const uint32_t *ids = e->ids.v + a->ids;
-    bool eos = d->opts.eos != L2_NO_TOKEN && (a->n == 0 || ids[a->n - 1] != d->opts.eos);
+    bool eos = d->opts.add_eos && (a->n == 0 || ids[a->n - 1] != d->opts.eos);
     int rc = l2_ids_append_n(&d->document, ids, a->n, err);
     if (rc == L2_OK && eos)
         rc = l2_ids_append(&d->document, d->opts.eos, err);
@@ -87,7 +87,7 @@ struct l2_data_cut l2_data_cut(const struct l2_data *d, size_t n, size_t n_answe
 {
     struct l2_data_cut cut = {.answer = n_answer};
     if (d->opts.overlong == L2_DATA_OVERLONG_LEFT) {
-        cut.kept = d->opts.bos != L2_NO_TOKEN && n > 0;
+        cut.kept = n > 0 && d->document.v[0] == d->opts.bos;
         cut.prompt = n + n_answer - limit;
         if (cut.prompt > n - cut.kept)
             cut.prompt = n - cut.kept;

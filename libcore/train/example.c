@@ -107,9 +107,9 @@ static int check_length(const struct l2_record *rec, const struct l2_data_opts *
     for (size_t i = 0; i < rec->n_completions; i++) {
         const struct l2_u32s *a = &rec->completions[i].tokens;
         size_t n = rec->prompt.n + a->n;
-        if (opts->bos != L2_NO_TOKEN && (rec->prompt.n == 0 || rec->prompt.v[0] != opts->bos))
+        if (opts->add_bos && (rec->prompt.n == 0 || rec->prompt.v[0] != opts->bos))
             n++;
-        if (opts->eos != L2_NO_TOKEN && (a->n == 0 || a->v[a->n - 1] != opts->eos))
+        if (opts->add_eos && (a->n == 0 || a->v[a->n - 1] != opts->eos))
             n++;
         /* the last id of an answer is predicted and not read */
         if (n <= (uint64_t)opts->context + (opts->kind == L2_DATA_ANSWERS))

@@ -11,7 +11,7 @@ static int take_document(struct l2_data *d, struct l2_err *err)
     int rc = l2_data_take_prompt(d, err);
     if (rc == L2_OK && d->x->n_answers > 0)
         return l2_data_take_answer(d, d->answer, &n, err);
-    if (rc == L2_OK && d->opts.eos != L2_NO_TOKEN && d->document.n > 0 &&
+    if (rc == L2_OK && d->opts.add_eos && d->document.n > 0 &&
         d->document.v[d->document.n - 1] != d->opts.eos)
         rc = l2_ids_append(&d->document, d->opts.eos, err);
     return rc;

@@ -245,6 +245,18 @@ for p in $programs; do
         done
         fails 1 'model exists|exists' "$p to-reward: a directory that exists is refused" l2-model to-reward -o rm model
         ;;
+    l2-train)
+        ok "$p: runs" l2-train reward -m model -o trained --data pairs.l2s --batch 3
+        check_summary "$p"
+        for sub in pretrain sft reward; do
+            fails 1 'empty' "$p $sub: empty input" l2-train $sub -m model -o x --data /dev/null
+            fails 1 'no-such-file' "$p $sub: a missing file" l2-train $sub -m model -o x --data no-such-file
+            fails 1 'plain' "$p $sub: something else than a stream" l2-train $sub -m model -o x --data plain
+            fails 1 'cut' "$p $sub: a cut stream" l2-train $sub -m model -o x --data cut
+        done
+        fails 1 'No space left on device' "$p: a log on a full device" l2-train reward -m model -o x \
+            --data pairs.l2s --batch 3 --log /dev/full
+        ;;
     l2-vocab)
         check_output "$p" text.txt l2-vocab --size 270 --coverage 0.5
         fails 1 'nothing to train on' "$p: empty input" l2-vocab /dev/null

@@ -257,6 +257,7 @@ static void test_cut(void **state)
     (void)state;
     o.cut_documents = true;
     o.eos = EOS;
+    o.add_eos = true;
     struct l2_data *d = open_one(fd, &o);
     while ((rc = l2_data_next(d, &b, &err)) == L2_OK) {
         check_batch(&o, &b);
@@ -281,7 +282,7 @@ static void test_cut(void **state)
     l2_data_get_counts(d, &counts);
     assert_int_equal(counts.dropped_empty, 0);
     l2_data_free(d);
-    o.eos = L2_NO_TOKEN; /* nine texts of BOS alone have nothing to predict then */
+    o.add_eos = false; /* nine texts of BOS alone have nothing to predict then */
     d = open_one(fd, &o);
     struct l2_ids all = read_all(d, &o);
     l2_data_get_counts(d, &counts);
@@ -572,6 +573,7 @@ static void test_answers(void **state)
     l2_data_free(d);
     o.earlier_turns = false;
     o.eos = EOS;
+    o.add_eos = true;
     d = one_batch(fd, &o, &b);
     check_targets(&b, ended, 7);
     l2_data_free(d);

@@ -1,0 +1,562 @@
+/* l2-train: pretraining, supervised fine-tuning and reward models. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "train.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/progress.h"
+#include "nn/init.h"
+#include "text/vocab.h"
+#include "util/num.h"
+
+static struct l2_train_opts opts = {.least = 0.1,
+                                    .weight_decay = 0.1,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.95,
+                                    .eps = 1e-5,
+                                    .clip = 1,
+                                    .batch = 64,
+                                    .micro = 1,
+                                    .keep = 2,
+                                    .log_every = 10,
+                                    .save_every = 500,
+                                    .warmup = -1,
+                                    .memory = (uint64_t)256 << 20};
+
+/* In the order of enum l2_data_overlong, enum l2_schedule_kind and of the paper's tables. */
+static const char *const overlong[] = {"error", "drop", "truncate-left", "truncate-right", NULL};
+static const char *const schedules[] = {"cosine", "linear", "constant", NULL};
+static const char *const margins[] = {"none", "small", "large", NULL};
+
+/* clang-format off */
+#define ROW_COUNT(opt, field, least_, text, ...)                                                   \
+    {.name = opt, .kind = L2_OPT_INT, .arg = "N", .min = least_, .max = INT32_MAX, \
+     .target = &opts.field, .help = text, __VA_ARGS__}
+#define ROW_REAL(opt, field, most, text, ...)                                                      \
+    {.name = opt, .kind = L2_OPT_REAL, .arg = "X", .min = 0, .max = most,                          \
+     .target = &opts.field, .help = text, __VA_ARGS__}
+#define ROW_FLAG(opt, field, text)                                                                 \
+    {.name = opt, .kind = L2_OPT_FLAG, .target = &opts.field, .help = text}
+#define ROWS_FILES                                                                                 \
+    {.name = "model", .letter = 'm', .kind = L2_OPT_STRING, .arg = "DIR", .is_path = true,         \
+     .target = &opts.model, .help = "the checkpoint to start from (l2-model init makes one)"},     \
+    {.name = "output", .letter = 'o', .kind = L2_OPT_STRING, .arg = "DIR", .is_path = true,        \
+     .target = &opts.output, .default_text = "",                                                   \
+     .help = "the model directory to make; checkpoints of the run are in DIR.ckpt"},               \
+    ROW_FLAG("force", force, "replace a model directory, and forget its checkpoints"),             \
+    {.name = "data", .kind = L2_OPT_LIST, .arg = "FILE", .is_path = true, .target = &opts.data,    \
+     .help = "a stream to train on; may be given several times"},                                  \
+    {.name = "weight", .kind = L2_OPT_LIST, .arg = "X", .target = &opts.weights,                   \
+     .default_text = "by their sizes",                                                             \
+     .help = "share of each stream in the mix, in the order of --data"},                           \
+    {.name = "memory", .kind = L2_OPT_BYTES, .arg = "SIZE", .target = &opts.memory,                \
+     .help = "records that are shuffled together"},                                                \
+    {.name = "tmpdir", .kind = L2_OPT_STRING, .arg = "DIR", .is_path = true,                       \
+     .target = &opts.tmpdir, .default_text = "/tmp", .help = "where pipes are spooled to"},        \
+    ROW_FLAG("keep-order", keep_order, "no shuffling"),                                            \
+    ROW_REAL("held-out", held_out, 0.99,                                                           \
+             "share of the prompts, or documents, to evaluate on and not to train on")
+
+#define ROWS_STEPS                                                                                 \
+    L2_OPT_TITLE("Steps"),                                                                         \
+    ROW_COUNT("steps", steps, 1, "optimiser steps at most", .default_text = "what the epochs take"), \
+    ROW_COUNT("epochs", epochs, 1, "passes over the data", .given = &opts.epochs_given,            \
+              .default_text = "1; sft: 2; without end where --steps or --tokens is given"),        \
+    {.name = "tokens", .kind = L2_OPT_INT, .arg = "N", .min = 1, .max = 1e18,                      \
+     .target = &opts.tokens, .default_text = "", .help = "tokens to train on at most"},            \
+    ROW_COUNT("batch", batch, 1, "sequences, or pairs, of a step"),                                \
+    ROW_COUNT("micro-batch", micro, 1,                                                             \
+              "sequences, or pairs, that are computed at once; divides the batch"),                \
+    ROW_COUNT("context", context, 2, "positions of a sequence", .default_text = "the model's"),    \
+    {.name = "seed", .letter = 's', .kind = L2_OPT_SEED, .arg = "N", .target = &opts.seed,         \
+     .help = "of the order of the data, and of a new score head"},                                 \
+    L2_OPT_TITLE("Optimiser"),                                                                     \
+    ROW_REAL("lr", lr, 10, "peak of the learning rate", .given = &opts.lr_given,                   \
+             .default_text = "3e-4; sft: 2e-5; reward: 1e-5"),                                     \
+    {.name = "schedule", .kind = L2_OPT_CHOICE, .arg = "KIND", .choices = schedules,               \
+     .target = &opts.schedule, .help = "how the learning rate falls: cosine, linear or constant"}, \
+    ROW_REAL("min-lr", least, 1, "where it ends, as a share of the peak"),                         \
+    ROW_COUNT("warmup", warmup, 0, "steps in which it rises",                                      \
+              .default_text = "pretrain: 2000, at most a tenth of the steps; sft: 0; reward: 3 % of the steps"), \
+    ROW_REAL("weight-decay", weight_decay, 10, "of matrices, decoupled"),                          \
+    ROW_REAL("beta1", beta1, 0.9999999, "AdamW's, of the first moment"),                           \
+    ROW_REAL("beta2", beta2, 0.9999999, "AdamW's, of the second moment"),                          \
+    ROW_REAL("eps", eps, 1, "AdamW's"),                                                            \
+    ROW_REAL("clip", clip, 1e9, "norm of the gradients at most; 0: no limit"),                     \
+    L2_OPT_TITLE("Computation"),                                                                   \
+    ROW_FLAG("recompute", recompute, "keep less between forward and backward: less memory, a third more work"), \
+    ROW_FLAG("bf16", bf16, "multiply matrices in bfloat16, sums and weights in f32"),              \
+    L2_OPT_TITLE("Checkpoints and reports"),                                                       \
+    ROW_COUNT("save-every", save_every, 1, "steps between checkpoints"),                           \
+    ROW_COUNT("keep", keep, 1, "checkpoints to keep"),                                             \
+    ROW_FLAG("resume", resume, "go on from the newest checkpoint, if there is one"),               \
+    ROW_COUNT("eval-every", eval_every, 1, "steps between evaluations on what is held out",        \
+              .default_text = "at the end only"),                                                  \
+    ROW_COUNT("eval-batches", eval_batches, 1, "micro-batches of an evaluation at most",           \
+              .default_text = "all"),                                                              \
+    ROW_COUNT("log-every", log_every, 1, "steps between lines on standard error"),                 \
+    {.name = "log", .kind = L2_OPT_STRING, .arg = "FILE", .is_path = true, .target = &opts.log,    \
+     .help = "append every step and evaluation to FILE, as JSON lines with the names that TRL has"}, \
+    {.name = "dump-grads", .kind = L2_OPT_STRING, .arg = "FILE", .is_path = true,                  \
+     .target = &opts.dump_grads,                                                                   \
+     .help = "write loss and gradients of the first batch as safetensors, and take no step"}
+#define ROW_OVERLONG                                                                               \
+    {.name = "overlong", .kind = L2_OPT_CHOICE, .arg = "WHAT", .choices = overlong,                \
+     .target = &opts.overlong,                                                                     \
+     .help = "what to do with an example that is longer than the context: error, drop, "           \
+             "truncate-left (the prompt's oldest tokens; BOS stays) or truncate-right"}
+
+static const struct l2_opt pretrain_options[] = {
+    ROWS_FILES,
+    ROW_FLAG("cut-documents", cut_documents, "no attention across documents"),
+    ROWS_STEPS,
+    L2_OPT_TABLE_END,
+};
+static const struct l2_opt sft_options[] = {
+    ROWS_FILES,
+    ROW_OVERLONG,
+    ROW_FLAG("earlier-turns", earlier_turns, "train on the answers inside of prompts, too"),
+    ROWS_STEPS,
+    L2_OPT_TABLE_END,
+};
+static const struct l2_opt reward_options[] = {
+    ROWS_FILES,
+    ROW_OVERLONG,
+    {.name = "margins", .kind = L2_OPT_CHOICE, .arg = "TABLE", .choices = margins,
+     .target = &opts.margins,
+     .help = "margin of a rated pair in the loss: none, or the Llama 2 paper's small (1, 2/3, 1/3, "
+             "0) or large (3, 2, 1, 0) table"},
+    ROW_FLAG("no-margin", no_margin, "ignore the margins of records"),
+    ROW_REAL("centre", centre, 1e3, "weight of the square of both scores' sum in the loss"),
+    ROW_REAL("safety", safety, 1e3, "weight of the safety labels in the loss"),
+    ROWS_STEPS,
+    L2_OPT_TABLE_END,
+};
+/* clang-format on */
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    stopped = 1;
+}
+
+/* ---- what there is to train ---- */
+
+/* The model's values; a reward model's score head is random where the model has none. */
+static int load_params(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_model *m = t->model;
+    struct l2_params *from = NULL;
+    struct l2_hparams hp = m->hp;
+    if (t->kind != L2_DATA_PAIRS || hp.head == L2_HEAD_LABELS) {
+        int r = l2_params_new(&t->params, &hp, err);
+        if (r == L2_OK)
+            l2_params_load(t->params, m, t->pool);
+        return r;
+    }
+    hp.head = L2_HEAD_LABELS;
+    hp.n_labels = 1;
+    hp.tied = false;
+    int r = l2_params_new(&t->params, &hp, err);
+    if (r == L2_OK)
+        r = l2_params_new(&from, &m->hp, err);
+    if (r != L2_OK)
+        return r;
+    l2_params_load(from, m, t->pool);
+    for (size_t i = 0; i < t->params->n_tensors; i++) {
+        enum l2_role role;
+        uint32_t layer, rows, cols;
+        l2_tensor_at(&hp, i, &role, &layer);
+        l2_role_shape(&hp, role, &rows, &cols);
+        float *to = l2_params_at(t->params, role, layer);
+        if (role != L2_T_SCORE)
+            memcpy(to, l2_params_at(from, role, layer), (size_t)rows * cols * sizeof *to);
+        else if (r == L2_OK)
+            r = l2_init_rows(&(struct l2_init){.hp = &hp, .seed = opts.seed, .std = 0.02}, role,
+                             layer, 0, rows, to, err);
+    }
+    l2_params_free(from);
+    return r;
+}
+
+static int open_inputs(struct l2_train *t, struct l2_err *err)
+{
+    size_t n = opts.data.n;
+    t->fds = malloc(n * sizeof *t->fds);
+    t->inputs = calloc(n, sizeof *t->inputs);
+    if (!t->fds || !t->inputs)
+        return l2_err_memory(err, n * sizeof *t->inputs);
+    for (size_t i = 0; i < n; i++)
+        t->fds[i] = -1;
+    for (size_t i = 0; i < n; i++) {
+        int r = l2_cli_open_input(t->cli, opts.data.v[i], &t->fds[i], &t->inputs[i].name, err);
+        if (r != L2_OK)
+            return r;
+        t->inputs[i].fd = t->fds[i];
+        if (opts.weights.n > 0 &&
+            (!l2_parse_f64(opts.weights.v[i], &t->inputs[i].weight) || t->inputs[i].weight < 0))
+            return l2_err_set(err, L2_ARGUMENT,
+                              "--weight: want a number of 0 or more, got '%.100s'",
+                              opts.weights.v[i]);
+    }
+    return L2_OK;
+}
+
+static int open_data(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_hparams *hp = &t->params->hp;
+    bool unbounded = !opts.epochs_given && (opts.steps > 0 || opts.tokens > 0);
+    t->data_opts = (struct l2_data_opts){
+        .kind = t->kind,
+        .context = (uint32_t)(opts.context ? opts.context : hp->context),
+        .sequences = (uint32_t)opts.micro,
+        .vocab_size = hp->vocab_size,
+        .bos = hp->bos,
+        .eos = hp->n_eos > 0 ? hp->eos[0] : L2_NO_TOKEN,
+        .keep_order = opts.keep_order,
+        .seed = opts.seed,
+        .epochs = unbounded                    ? 0
+                  : opts.epochs                ? (uint64_t)opts.epochs
+                  : t->kind == L2_DATA_ANSWERS ? 2
+                                               : 1,
+        .cut_documents = opts.cut_documents,
+        .earlier_turns = opts.earlier_turns,
+        .overlong = (enum l2_data_overlong)opts.overlong,
+        .use_margin = !opts.no_margin,
+        .held_out = opts.held_out,
+        .partial = t->cli->partial,
+        .memory = opts.memory,
+        .tmpdir = opts.tmpdir,
+        .limits = {.max_record = (size_t)t->cli->max_record},
+    };
+    if (opts.margins > 0)
+        memcpy(t->data_opts.margins, opts.margins == 1 ? l2_margins_small : l2_margins_large,
+               sizeof t->data_opts.margins);
+    int r = open_inputs(t, err);
+    if (r == L2_OK)
+        r = l2_data_new(&t->data, &t->data_opts, t->inputs, opts.data.n, err);
+    if (r == L2_OK)
+        r = l2_data_new_held(&t->held, t->data, err);
+    return r;
+}
+
+/* The vocabulary of the streams is the model's. */
+static int check_vocab(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_header *h = l2_data_header(t->data);
+    struct l2_vocab *v = NULL;
+    if (!h->has_vocab || !t->model->vocab_path)
+        return L2_OK;
+    int r = l2_vocab_open(&v, t->model->vocab_path, err);
+    if (r != L2_OK)
+        return r;
+    if (memcmp(l2_vocab_hash(v), h->vocab_hash, sizeof h->vocab_hash) != 0)
+        r = l2_err_at(err, L2_ARGUMENT, t->inputs[0].name, -1,
+                      "is of another vocabulary than the model");
+    l2_vocab_free(v);
+    return r;
+}
+
+/* Steps that the run takes, as far as that can be known before. */
+static uint64_t count_steps(const struct l2_train *t)
+{
+    uint64_t tokens = 0, records = 0, per_step = (uint64_t)opts.batch * t->data_opts.context;
+    for (size_t i = 0; i < l2_data_n_inputs(t->data); i++) {
+        struct l2_data_input_info info = l2_data_input_info(t->data, i);
+        tokens += info.tokens;
+        records += info.records;
+    }
+    uint64_t epochs = t->data_opts.epochs, steps = UINT64_MAX;
+    if (epochs > 0 && t->kind == L2_DATA_PAIRS)
+        steps = (records * epochs + (uint64_t)opts.batch - 1) / (uint64_t)opts.batch;
+    else if (epochs > 0)
+        steps = (tokens * epochs + per_step - 1) / per_step;
+    if (opts.tokens > 0 && ((uint64_t)opts.tokens + per_step - 1) / per_step < steps)
+        steps = ((uint64_t)opts.tokens + per_step - 1) / per_step;
+    if (opts.steps > 0 && (uint64_t)opts.steps < steps)
+        steps = (uint64_t)opts.steps;
+    return steps;
+}
+
+static uint64_t choose_warmup(const struct l2_train *t)
+{
+    if (opts.warmup >= 0)
+        return (uint64_t)opts.warmup;
+    if (t->kind == L2_DATA_TEXT)
+        return t->total / 10 < 2000 ? t->total / 10 : 2000;
+    return t->kind == L2_DATA_PAIRS ? t->total * 3 / 100 : 0;
+}
+
+static int make_trainer(struct l2_train *t, struct l2_err *err)
+{
+    static const double rates[] = {3e-4, 2e-5, 1e-5};
+    const struct l2_hparams *hp = &t->params->hp;
+    t->total = count_steps(t);
+    struct l2_trainer_opts o = {
+        .kind = t->kind,
+        .max_rows = l2_data_max_rows(&t->data_opts),
+        .micro = (uint32_t)(opts.batch / opts.micro),
+        .adamw = {opts.beta1, opts.beta2, opts.eps, opts.weight_decay},
+        .schedule = {.kind = (enum l2_schedule_kind)opts.schedule,
+                     .peak = opts.lr_given ? opts.lr : rates[t->kind],
+                     .least = opts.least,
+                     .warmup = choose_warmup(t),
+                     .total = t->total},
+        .clip = opts.clip,
+        .centre = opts.centre,
+        .safety = opts.safety,
+        .recompute = opts.recompute,
+        .products = opts.bf16 ? L2_BF16 : L2_F32,
+        .pool = t->pool,
+    };
+    t->flops_per_row = 6 * (double)l2_hparams_matrix_parameters(hp);
+    l2_cli_verbose(t->cli, "%llu parameters, %llu steps, %.1f MiB for training",
+                   (unsigned long long)l2_hparams_parameters(hp), (unsigned long long)t->total,
+                   (double)l2_trainer_bytes(hp, &o) / 1048576);
+    return l2_trainer_new(&t->trainer, t->params, &o, err);
+}
+
+/* ---- the run ---- */
+
+static int evaluate(struct l2_train *t, bool final, struct l2_err *err)
+{
+    struct l2_losses losses;
+    if (!t->held)
+        return L2_OK;
+    int r = l2_trainer_evaluate(t->trainer, t->held, (uint64_t)opts.eval_batches, &losses, err);
+    return r == L2_OK ? l2_train_report_eval(t, &losses, final, err) : r;
+}
+
+/* Steps until the run is over or a signal came, with checkpoints in dir. */
+static int train(struct l2_train *t, const char *dir, struct l2_err *err)
+{
+    struct l2_step step;
+    int r = L2_OK;
+    while (!stopped && l2_trainer_steps(t->trainer) < t->total) {
+        r = l2_trainer_step(t->trainer, t->data, &step, err);
+        if (r != L2_OK)
+            break;
+        uint64_t n = l2_trainer_steps(t->trainer);
+        l2_cli_progress(t->cli, n, t->total, "steps");
+        r = l2_train_report_step(t, &step, err);
+        if (r == L2_OK && opts.eval_every > 0 && n % (uint64_t)opts.eval_every == 0)
+            r = evaluate(t, false, err);
+        if (r == L2_OK && n % (uint64_t)opts.save_every == 0)
+            r = l2_train_save(t, dir, err);
+        if (r != L2_OK)
+            break;
+    }
+    l2_cli_progress_done(t->cli);
+    if (r == L2_END)
+        r = L2_OK;
+    return r;
+}
+
+/* Whether completions ended in EOS is part of what a reward model has learnt. */
+static enum l2_eos_convention find_convention(const struct l2_train *t)
+{
+    uint64_t answers = 0, eos = 0;
+    for (size_t i = 0; i < l2_data_n_inputs(t->data); i++) {
+        struct l2_data_input_info info = l2_data_input_info(t->data, i);
+        answers += info.answers;
+        eos += info.answers_eos;
+    }
+    return eos == answers ? L2_EOS_PRESENT : eos == 0 ? L2_EOS_ABSENT : L2_EOS_UNKNOWN;
+}
+
+static int write_model(struct l2_train *t, struct l2_err *err)
+{
+    struct l2_hparams hp = t->params->hp;
+    struct l2_model_source source = {.rows = l2_params_rows, .arg = t->params};
+    struct l2_model_write_opts wo = {
+        .dtype = L2_F32, .vocab_path = t->model->vocab_path, .replace = opts.force || opts.resume};
+    if (t->kind == L2_DATA_PAIRS)
+        hp.reward_eos = find_convention(t);
+    return l2_model_write(opts.output, &hp, &source, &wo, err);
+}
+
+static int run_steps(struct l2_train *t, struct l2_err *err)
+{
+    size_t size = strlen(opts.output) + sizeof ".ckpt";
+    char *dir = malloc(size), *found = NULL;
+    int r = dir ? L2_OK : l2_err_memory(err, size);
+    if (r != L2_OK)
+        goto out;
+    snprintf(dir, size, "%s.ckpt", opts.output);
+    r = l2_train_find_checkpoint(dir, &found, err);
+    if (r == L2_OK && found && opts.resume)
+        r = l2_checkpoint_read(t->trainer, t->data, found, err);
+    else if (r == L2_OK && found && !opts.force)
+        r = l2_err_at(err, L2_ARGUMENT, found, -1,
+                      "checkpoint of an earlier run (see --resume and --force)");
+    else if (r == L2_OK && found)
+        r = l2_train_forget(dir, err);
+    t->first_step = l2_trainer_steps(t->trainer);
+    t->started = l2_seconds();
+    if (r == L2_OK)
+        r = train(t, dir, err);
+    if (r == L2_OK && stopped) {
+        r = l2_train_save(t, dir, err);
+        l2_cli_note(t->cli, "stopped after step %llu; --resume goes on",
+                    (unsigned long long)l2_trainer_steps(t->trainer));
+    } else if (r == L2_OK) {
+        r = evaluate(t, true, err);
+        if (r == L2_OK)
+            r = write_model(t, err);
+    }
+    json_object_set_new(t->cli->report, "steps",
+                        json_integer((json_int_t)l2_trainer_steps(t->trainer)));
+    l2_train_report_data(t);
+out:
+    free(found);
+    free(dir);
+    return r;
+}
+
+static int dump(struct l2_train *t, struct l2_err *err)
+{
+    struct l2_step step;
+    int r = l2_trainer_gradients(t->trainer, t->data, &step, err);
+    if (r == L2_END)
+        r = l2_err_set(err, L2_ARGUMENT, "no batch to take gradients of");
+    if (r == L2_OK)
+        r = l2_train_dump_gradients(t, &step, opts.dump_grads, err);
+    if (r == L2_OK)
+        json_object_set_new(t->cli->report, "loss",
+                            json_real(step.sums.loss / (double)step.sums.n));
+    return r;
+}
+
+static void release(struct l2_train *t)
+{
+    l2_trainer_free(t->trainer);
+    l2_data_free(t->held);
+    l2_data_free(t->data);
+    l2_params_free(t->params);
+    l2_model_close(t->model);
+    l2_pool_free(t->pool);
+    for (size_t i = 0; t->fds && i < opts.data.n; i++)
+        if (t->fds[i] >= 0)
+            l2_cli_close_input(t->fds[i]);
+    free(t->fds);
+    free(t->inputs);
+    if (t->log)
+        fclose(t->log);
+}
+
+static int open_log(struct l2_train *t, struct l2_err *err)
+{
+    if (!opts.log)
+        return L2_OK;
+    t->log = fopen(opts.log, "a");
+    return t->log ? L2_OK : l2_err_sys(err, errno, opts.log, "cannot open");
+}
+
+static int check_usage(struct l2_cli *cli)
+{
+    if (cli->operands.n > 0)
+        return l2_cli_usage(cli, "unexpected operand '%s' (data are given by --data)",
+                            cli->operands.v[0]);
+    if (!opts.model || (!opts.output && !opts.dump_grads) || opts.data.n == 0)
+        return l2_cli_usage(cli, "want -m, -o and --data");
+    if (opts.weights.n > 0 && opts.weights.n != opts.data.n)
+        return l2_cli_usage(cli, "want one --weight for each --data, got %zu for %zu",
+                            opts.weights.n, opts.data.n);
+    if (opts.batch % opts.micro != 0 || opts.batch / opts.micro > UINT32_MAX)
+        return l2_cli_usage(cli, "--batch %lld is no multiple of --micro-batch %lld",
+                            (long long)opts.batch, (long long)opts.micro);
+    return 0;
+}
+
+static int run(struct l2_cli *cli, enum l2_data_kind kind)
+{
+    struct l2_train t = {.cli = cli, .opts = &opts, .kind = kind};
+    struct sigaction action = {.sa_handler = on_signal};
+    struct l2_err err;
+    if (check_usage(cli) != 0)
+        return 2;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    int r = l2_pool_new(&t.pool, (int)cli->threads, &err);
+    if (r == L2_OK)
+        r = l2_model_open(&t.model, opts.model, &err);
+    if (r == L2_OK)
+        r = load_params(&t, &err);
+    if (r == L2_OK && opts.context > t.params->hp.context)
+        r = l2_err_set(&err, L2_ARGUMENT, "--context %lld: the model has %u positions",
+                       (long long)opts.context, (unsigned)t.params->hp.context);
+    if (r == L2_OK)
+        r = open_data(&t, &err);
+    if (r == L2_OK)
+        r = check_vocab(&t, &err);
+    if (r == L2_OK)
+        r = make_trainer(&t, &err);
+    if (r == L2_OK)
+        r = open_log(&t, &err);
+    if (r == L2_OK)
+        r = opts.dump_grads ? dump(&t, &err) : run_steps(&t, &err);
+    int status = r == L2_OK ? cli->status : l2_cli_error(cli, &err);
+    release(&t);
+    return status;
+}
+
+static int run_pretrain(struct l2_cli *cli)
+{
+    return run(cli, L2_DATA_TEXT);
+}
+
+static int run_sft(struct l2_cli *cli)
+{
+    return run(cli, L2_DATA_ANSWERS);
+}
+
+static int run_reward(struct l2_cli *cli)
+{
+    return run(cli, L2_DATA_PAIRS);
+}
+
+static const char *const usage[] = {"pretrain [OPTION]... -m DIR -o DIR --data FILE",
+                                    "sft [OPTION]... -m DIR -o DIR --data FILE",
+                                    "reward [OPTION]... -m DIR -o DIR --data FILE", NULL};
+
+static const struct l2_subcommand subcommands[] = {
+    {.name = "pretrain",
+     .usage = "[OPTION]... -m DIR -o DIR --data FILE",
+     .summary = "Train on texts: each token predicts the next.",
+     .options = pretrain_options,
+     .rows = L2_ROWS_THREADS | L2_ROWS_RECORDS | L2_ROWS_PARTIAL,
+     .run = run_pretrain},
+    {.name = "sft",
+     .usage = "[OPTION]... -m DIR -o DIR --data FILE",
+     .summary = "Train on answers: only their tokens are predicted.",
+     .options = sft_options,
+     .rows = L2_ROWS_THREADS | L2_ROWS_RECORDS | L2_ROWS_PARTIAL,
+     .run = run_sft},
+    {.name = "reward",
+     .usage = "[OPTION]... -m DIR -o DIR --data FILE",
+     .summary = "Train a reward model on pairs of answers, of which the first was chosen.",
+     .options = reward_options,
+     .rows = L2_ROWS_THREADS | L2_ROWS_RECORDS | L2_ROWS_PARTIAL,
+     .run = run_reward},
+    {.name = NULL},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct l2_program program = {
+        .name = "l2-train",
+        .usage = usage,
+        .summary = "Train a model: pretraining, supervised fine-tuning, reward models.",
+        .subcommands = subcommands,
+    };
+    return l2_cli_main(&program, argc, argv);
+}

@@ -1,0 +1,65 @@
+/* l2-train: what its files share. */
+/* SPDX-License-Identifier: MIT */
+#ifndef L2_CMD_TRAIN_H
+#define L2_CMD_TRAIN_H
+
+#include <stdio.h>
+
+#include "common/cli.h"
+#include "train/trainer.h"
+
+struct l2_train_opts {
+    const char *model, *output, *log, *dump_grads, *tmpdir;
+    struct l2_strings data, weights;
+    bool force, resume, recompute, bf16, cut_documents, earlier_turns, keep_order, no_margin;
+    bool lr_given, epochs_given;
+    int overlong, schedule, margins;
+    int64_t steps, epochs, tokens, batch, micro, context, warmup, eval_every, eval_batches,
+        save_every, keep, log_every;
+    double lr, least, weight_decay, beta1, beta2, eps, clip, held_out, centre, safety;
+    uint64_t seed, memory;
+};
+
+/* A run. All is owned but opts and cli. */
+struct l2_train {
+    struct l2_cli *cli;
+    const struct l2_train_opts *opts;
+    enum l2_data_kind kind;
+    struct l2_model *model;
+    struct l2_pool *pool;
+    struct l2_params *params;
+    int *fds;
+    struct l2_data_input *inputs;
+    struct l2_data *data, *held;
+    struct l2_data_opts data_opts;
+    struct l2_trainer *trainer;
+    uint64_t total; /* steps of the whole run */
+    FILE *log;
+    double started;       /* seconds, of this process */
+    uint64_t first_step;  /* taken before this process */
+    uint64_t rows;        /* computed by this process */
+    double flops_per_row; /* of a step */
+};
+
+/* Writes {"step", "loss", ...} to the log and, now and then, a line to standard error. */
+int l2_train_report_step(struct l2_train *t, const struct l2_step *step,
+                         struct l2_err *err) L2_MUST_CHECK;
+/* The same for an evaluation; final: into the summary, too. */
+int l2_train_report_eval(struct l2_train *t, const struct l2_losses *losses, bool final,
+                         struct l2_err *err) L2_MUST_CHECK;
+/* What the data are, to standard error with -v; what was left out, into the summary. */
+void l2_train_report_data(struct l2_train *t);
+
+/* OUT.ckpt/step-N of the largest N, as an owned string; NULL in *path where there is none. */
+int l2_train_find_checkpoint(const char *dir, char **path, struct l2_err *err) L2_MUST_CHECK;
+/* Writes dir/step-N, and deletes the oldest ones so that keep remain. */
+int l2_train_save(struct l2_train *t, const char *dir, struct l2_err *err) L2_MUST_CHECK;
+
+/* Deletes all checkpoints in dir. */
+int l2_train_forget(const char *dir, struct l2_err *err) L2_MUST_CHECK;
+
+/* Writes the trainer's gradients to path, and the loss as a tensor of one value, "loss". */
+int l2_train_dump_gradients(struct l2_train *t, const struct l2_step *step, const char *path,
+                            struct l2_err *err) L2_MUST_CHECK;
+
+#endif

@@ -1,0 +1,127 @@
+/* l2-train: what a run says: a log of JSON lines with TRL's names, lines for people, the summary.
+ */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "train.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+
+#include "common/progress.h"
+
+static void set_real(json_t *o, const char *key, double v)
+{
+    if (isfinite(v))
+        json_object_set_new(o, key, json_real(v));
+}
+
+static void set_count(json_t *o, const char *key, uint64_t v)
+{
+    json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+/* Writes o as a line and frees it. */
+static int put_line(struct l2_train *t, json_t *o, struct l2_err *err)
+{
+    int r = L2_OK;
+    if (!o)
+        return l2_err_memory(err, sizeof *o);
+    if (t->log && (json_dumpf(o, t->log, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
+                   fputc('\n', t->log) == EOF || fflush(t->log) != 0))
+        r = l2_err_sys(err, errno, t->opts->log, "cannot write");
+    json_decref(o);
+    return r;
+}
+
+int l2_train_report_step(struct l2_train *t, const struct l2_step *step, struct l2_err *err)
+{
+    const struct l2_losses *s = &step->sums;
+    struct l2_data_counts counts;
+    uint64_t n = l2_trainer_steps(t->trainer);
+    double seconds = l2_seconds() - t->started, rate;
+    t->rows += step->rows;
+    rate = seconds > 0 ? (double)t->rows / seconds : 0;
+    l2_data_get_counts(t->data, &counts);
+    double left = (double)(t->total > n ? t->total - n : 0) * seconds / (double)(n - t->first_step);
+    json_t *o = json_object();
+    set_count(o, "step", n);
+    set_real(o, "loss", s->loss / (double)s->n);
+    set_real(o, "grad_norm", step->grad_norm);
+    set_real(o, "learning_rate", step->lr);
+    set_real(o, "epoch", l2_data_epochs(t->data));
+    set_count(o, "num_tokens", counts.tokens);
+    set_real(o, "tokens_per_second", rate);
+    if (t->kind == L2_DATA_PAIRS) {
+        set_real(o, "accuracy", s->right / (double)s->n);
+        set_real(o, "margin", s->margin / (double)s->n);
+    }
+    int r = put_line(t, o, err);
+    if (r == L2_OK && (n % (uint64_t)t->opts->log_every == 0 || n == t->total))
+        l2_cli_note(t->cli,
+                    "step %" PRIu64 " of %" PRIu64
+                    ": loss %.4f, gradient %.3f, rate %.3g, %.0f tokens/s, %.1f GFLOP/s, "
+                    "%.0f s left",
+                    n, t->total, s->loss / (double)s->n, step->grad_norm, step->lr, rate,
+                    rate * t->flops_per_row / 1e9, left);
+    return r;
+}
+
+static void set_accuracies(json_t *o, const struct l2_losses *l)
+{
+    set_real(o, "eval_accuracy", l->right / (double)l->n);
+    set_real(o, "eval_margin", l->margin / (double)l->n);
+    json_t *rated = json_object();
+    for (int i = 0; i < L2_N_RATINGS; i++)
+        if (l->n_rated[i] > 0)
+            set_real(rated, l2_rating_names[i], l->right_rated[i] / (double)l->n_rated[i]);
+    if (json_object_size(rated) > 0)
+        json_object_set(o, "eval_accuracy_by_rating", rated);
+    json_decref(rated);
+}
+
+int l2_train_report_eval(struct l2_train *t, const struct l2_losses *l, bool final,
+                         struct l2_err *err)
+{
+    json_t *o = json_object();
+    if (!o || l->n == 0) {
+        json_decref(o);
+        return l->n == 0 ? L2_OK : l2_err_memory(err, sizeof *o);
+    }
+    set_count(o, "step", l2_trainer_steps(t->trainer));
+    set_real(o, "eval_loss", l->loss / (double)l->n);
+    set_count(o, t->kind == L2_DATA_PAIRS ? "eval_pairs" : "eval_targets", l->n);
+    if (t->kind == L2_DATA_PAIRS)
+        set_accuracies(o, l);
+    if (final)
+        json_object_update_missing(t->cli->report, o);
+    if (t->kind == L2_DATA_PAIRS)
+        l2_cli_note(
+            t->cli, "step %" PRIu64 ": held-out loss %.4f, accuracy %.4f on %" PRIu64 " pairs",
+            l2_trainer_steps(t->trainer), l->loss / (double)l->n, l->right / (double)l->n, l->n);
+    else
+        l2_cli_note(t->cli, "step %" PRIu64 ": held-out loss %.4f, perplexity %.2f",
+                    l2_trainer_steps(t->trainer), l->loss / (double)l->n,
+                    exp(l->loss / (double)l->n));
+    return put_line(t, o, err);
+}
+
+void l2_train_report_data(struct l2_train *t)
+{
+    struct l2_data_counts c;
+    const struct {
+        const char *name;
+        uint64_t n;
+    } left_out[] = {{"truncated", (l2_data_get_counts(t->data, &c), c.truncated)},
+                    {"dropped_overlong", c.dropped_overlong},
+                    {"dropped_empty", c.dropped_empty},
+                    {"dropped_no_pair", c.dropped_no_pair},
+                    {"dropped_equal", c.dropped_equal}};
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        if (left_out[i].n > 0)
+            set_count(t->cli->report, left_out[i].name, left_out[i].n);
+    set_count(t->cli->report, "examples", c.examples);
+    set_count(t->cli->report, "tokens", c.tokens);
+    set_real(t->cli->report, "epochs", l2_data_epochs(t->data));
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# l2-train: losses fall, runs that were killed or stopped end in the same bits, what is refused; against
+# the reference, gradients and twenty steps.
+# SPDX-License-Identifier: MIT
+. "${L2_SRC:?}/tests/lib.sh"
+. "$L2_SRC/tests/fixtures.sh"
+
+ok 'the fixtures are made' make_fixtures "$L2_TMP/f"
+cd "$L2_TMP/f" || exit 99
+l2-tokenize -q -z tokenizer.model --lines text.txt -o text.l2s
+l2-tokenize -q -z tokenizer.model pairs.jsonl -o pairs.l2s
+
+# ---- resuming ----
+
+# pretrain OUT [OPTION...]: becomes the command
+pretrain() {
+    out=$1
+    shift
+    exec l2-train pretrain -q -m model -o "$out" --data text.l2s --context 16 --batch 2 --lr 1e-3 \
+        --steps 24 -j 1 "$@"
+}
+run() {
+    (pretrain "$@")
+}
+# wait_lines FILE N PID: until FILE has N lines, or the process is gone
+wait_lines() {
+    while [ "$(wc -l <"$1")" -lt "$2" ] && kill -0 "$3" 2>/dev/null; do sleep 0.01; done
+}
+ok 'pretraining' run whole --log whole.jsonl
+is 'a line for every step' 24 "$(grep -c '"loss"' whole.jsonl)"
+ok 'the result is a model' l2-model show whole
+: >killed.jsonl
+pretrain killed --save-every 5 --log killed.jsonl &
+pid=$!
+wait_lines killed.jsonl 12 $pid
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+rm -rf killed # where it was faster
+fails 1 'checkpoint of an earlier run' 'an earlier run is not overwritten' run killed --save-every 5
+ok 'a run that was killed goes on' run killed --save-every 5 --resume
+same 'and ends in the same bits' whole/model.safetensors killed/model.safetensors
+is 'two checkpoints are kept' 2 "$(find killed.ckpt -name 'step-*' | wc -l | tr -d ' ')"
+rm -rf stopped stopped.ckpt
+: >stopped.jsonl
+pretrain stopped --save-every 5 --log stopped.jsonl &
+pid=$!
+wait_lines stopped.jsonl 3 $pid
+kill -TERM $pid 2>/dev/null
+ok 'SIGTERM ends with 0' wait $pid
+ok 'a run that was stopped goes on' run stopped --save-every 5 --resume
+same 'and ends in the same bits, too' whole/model.safetensors stopped/model.safetensors
+rm -rf killed
+for f in killed.ckpt/step-*; do last=$f; done
+head -c 1000 "$last" >cut && cp cut "$last"
+fails 1 'bytes: want' 'a cut checkpoint is refused' run killed --resume
+fails 1 'differs from what the position is for' 'other data are refused' run stopped --resume --seed 5
+
+# ---- what it does ----
+
+ok 'a reward model from a policy' l2-train reward -q -m model -o judge --data pairs.l2s --batch 3 \
+    --epochs 20 --lr 1e-3 --log judge.jsonl
+l2-score -m judge pairs.l2s 2>summary >/dev/null
+ok 'it prefers what was chosen' grep -q '"accuracy":1.0' summary
+ok 'fine-tuning' l2-train sft -q -m model -o chat --data pairs.l2s --batch 2 --steps 10 --lr 1e-3 \
+    --log sft.jsonl
+is 'the loss falls' yes "$(sed 's/.*"loss":\([0-9.]*\).*/\1/' sft.jsonl |
+    awk 'NR == 1 { first = $1 } END { print $1 < first - 0.5 ? "yes" : first " to " $1 }')"
+ok 'bf16, recomputed, from a pipe, held out' sh -c 'cat pairs.l2s | l2-train sft -q -m model -o narrow \
+    --data - --bf16 --recompute --steps 2 --batch 2'
+fails 2 'unexpected operand' 'data are no operands' l2-train sft -m model -o x pairs.l2s
+fails 2 'want -m, -o and --data' 'no data' l2-train sft -m model -o x
+fails 2 'no multiple' 'batches that do not divide' l2-train sft -m model -o x --data pairs.l2s --batch 3 --micro-batch 2
+fails 1 'chat: exists already|exists' 'a model that exists is refused' l2-train sft -m model -o chat --data pairs.l2s --batch 2
+fails 1 'no-such-file' 'a missing stream' l2-train sft -m model -o x --data no-such-file
+head -c 100 pairs.l2s >cut.l2s
+fails 1 'cut.l2s' 'a cut stream' l2-train sft -m model -o x --data cut.l2s
+fails 1 'the context has room for 8' 'an overlong example' l2-train sft -m model -o x --data pairs.l2s --context 8
+
+# ---- against the reference ----
+
+python=
+for p in /usr/bin/python3 python3; do
+    have $p && $p -c 'import torch' 2>/dev/null && python=$p && break
+done
+if [ -n "$L2_SHARED" ] && [ -n "$python" ]; then
+    ok 'gradients and twenty steps are those of PyTorch' "$python" "$L2_SRC/tests/train_golden.py" \
+        "$L2_SHARED/golden/gqa64"
+    cat "$L2_TMP/stdout" | sed 's/^/# /'
+else
+    skip 'gradients and twenty steps are those of PyTorch' 'no shared data, or no PyTorch'
+fi
+finish
