@@ -84,10 +84,6 @@ bin_PROGRAMS += cmd/l2-tokenize
 cmd_l2_tokenize_SOURCES = %D%/l2-tokenize.c
 cmd_l2_tokenize_LDADD = $(l2_libs)
 
-bin_PROGRAMS += cmd/l2-vocab
-cmd_l2_vocab_SOURCES = %D%/l2-vocab.c
-cmd_l2_vocab_LDADD = $(l2_libs)
-
 bin_PROGRAMS += cmd/l2-train
 cmd_l2_train_SOURCES = \
 	%D%/l2-train.c \
@@ -95,3 +91,7 @@ cmd_l2_train_SOURCES = \
 	%D%/train_files.c \
 	%D%/train_report.c
 cmd_l2_train_LDADD = $(l2_model_libs)
+
+bin_PROGRAMS += cmd/l2-vocab
+cmd_l2_vocab_SOURCES = %D%/l2-vocab.c
+cmd_l2_vocab_LDADD = $(l2_libs)
