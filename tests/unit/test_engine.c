@@ -305,18 +305,21 @@ static void check_shared(struct l2_engine *e, const float *want, uint32_t prompt
         l2_kv_seq_release(l2_engine_kv(e), &seqs[s]);
 }
 
-static void check_equal_bits(const struct l2_model *m)
+static void check_equal_bits(const struct l2_model *m, enum l2_kv_type kv)
 {
     static const uint32_t chunks[] = {2, 3, 7, 63, 64, 65, 128, LENGTH};
     static const uint32_t forks[] = {1, 64, 65, 150};
-    struct l2_engine *alone = engine_of(m, opts_of(&l2_backend_native, NULL));
+    struct l2_engine_opts opts = opts_of(&l2_backend_native, NULL);
+    opts.kv_type = kv;
+    struct l2_engine *alone = engine_of(m, opts);
     float *want = one_by_one(alone), *want_shared = continuations(alone, 130);
     l2_engine_free(alone);
     for (int threads = 1; threads <= 3; threads++) {
         struct l2_pool *pool;
         struct l2_err err;
         assert_int_equal(l2_pool_new(&pool, threads, &err), L2_OK);
-        struct l2_engine *e = engine_of(m, opts_of(&l2_backend_native, pool));
+        opts.pool = pool;
+        struct l2_engine *e = engine_of(m, opts);
         for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
             check_chunks(e, want, (uint32_t)i % N_SEQS, chunks[i]);
         for (uint32_t seed = 1; seed < 6; seed++)
@@ -339,9 +342,38 @@ static void test_equal_bits(void **state)
     (void)state;
     for (int dtype = 0; dtype < 2; dtype++) {
         struct l2_model *m = model_new(&small_hp, dtype ? L2_BF16 : L2_F32);
-        check_equal_bits(m);
+        check_equal_bits(m, dtype ? L2_KV_BF16 : L2_KV_F32);
         model_free(m);
     }
+}
+
+/* Keys and values in bf16 change logits a little, and not by nothing. */
+static void test_kv_bf16(void **state)
+{
+    struct l2_model *m = model_new(&small_hp, L2_F32);
+    struct l2_engine_opts opts = opts_of(&l2_backend_native, NULL);
+    struct l2_engine *exact = engine_of(m, opts), *rounded;
+    size_t n = N_SEQS * LENGTH * (size_t)small_hp.vocab_size;
+    double difference = 0, size = 0;
+    (void)state;
+    opts.kv_type = L2_KV_BF16;
+    rounded = engine_of(m, opts);
+    assert_int_equal(l2_kv_pool_type(l2_engine_kv(rounded)), L2_KV_BF16);
+    assert_int_equal(2 * l2_kv_block_bytes(&small_hp, L2_KV_BF16),
+                     l2_kv_block_bytes(&small_hp, L2_KV_F32));
+    float *a = one_by_one(exact), *b = one_by_one(rounded);
+    for (size_t i = 0; i < n; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        size += (double)a[i] * a[i];
+    }
+    double share = sqrt(difference / size);
+    printf("# bf16 keys and values: logits move by %.2g of their size\n", share);
+    assert_true(share > 0 && share < 0.02);
+    free(a);
+    free(b);
+    l2_engine_free(exact);
+    l2_engine_free(rounded);
+    model_free(m);
 }
 
 /* Wide enough that every product and every row operation is split over threads. */
@@ -357,7 +389,7 @@ static void test_equal_bits_wide(void **state)
     hp.n_layers = 2;
     hp.tied = true;
     struct l2_model *m = model_new(&hp, L2_BF16);
-    check_equal_bits(m);
+    check_equal_bits(m, L2_KV_F32);
     model_free(m);
 }
 
@@ -761,11 +793,12 @@ static void test_golden_reward(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal_bits),     cmocka_unit_test(test_equal_bits_wide),
-        cmocka_unit_test(test_backends_agree), cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_nan_token),      cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_memory),         cmocka_unit_test(test_golden_f32),
-        cmocka_unit_test(test_golden_bf16),    cmocka_unit_test(test_golden_reward),
+        cmocka_unit_test(test_kv_bf16),         cmocka_unit_test(test_equal_bits),
+        cmocka_unit_test(test_equal_bits_wide), cmocka_unit_test(test_backends_agree),
+        cmocka_unit_test(test_layers),          cmocka_unit_test(test_nan_token),
+        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_golden_f32),      cmocka_unit_test(test_golden_bf16),
+        cmocka_unit_test(test_golden_reward),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
