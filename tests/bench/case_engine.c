@@ -193,6 +193,8 @@ static int model_new(struct bench_model **out, const char *shape, const char *ty
                                   .max_rows = PREFILL_TOKENS,
                                   .max_outputs = 64,
                                   .kv_bytes = KV_BYTES,
+                                  /* every sample runs its prompts anew */
+                                  .no_prefix_sharing = true,
                                   .pack = {.narrow = true}};
     int r = model_fill(b, &types[j], err);
     if (r == L2_OK)
