@@ -52,7 +52,10 @@ printf '\050\265\057\375' >magic
 # judge FAULT STATUS PROGRAM: after a run with the fault
 judge() {
     case $2 in
-    0) cmp -s good out || wrong "$1: status 0, but another output" ;;
+    0)
+        cmp -s good out || wrong "$1: status 0, but another output"
+        [ ! -e made.good ] || diff -r made.good made >/dev/null || wrong "$1: status 0, but another directory"
+        ;;
     1)
         read -r line <err
         case $line in
@@ -61,6 +64,7 @@ judge() {
         *) wrong "$1: no error that names the program" ;;
         esac
         check_part || wrong "$1: what is written looks whole, or is wrong"
+        [ ! -e made ] || diff -r made.good made >/dev/null || wrong "$1: half a directory"
         n_failed=$((n_failed + 1))
         ;;
     *) wrong "$1: status $2" ;;
@@ -69,10 +73,11 @@ judge() {
 
 # sweep COMMAND...: lets its allocations, reads and writes fail one after the other
 sweep() {
-    rm -rf made
+    rm -rf made made.*
     "$@" >good 2>err || { fail "$*: without faults" && diag "$(cat err)" && return; }
+    [ ! -e made ] || mv made made.good
     for kind in alloc read write; do
-        rm -rf made
+        rm -rf made made.ckpt
         L2_FAULT_REPORT=$L2_TMP/calls with $kind:999999999 "$@"
         read -r total <"$L2_TMP/calls"
         n=0 n_wrong=0 n_failed=0 wrongs=
@@ -83,7 +88,7 @@ sweep() {
             else
                 n=$((n + 37 < total - 12 ? n + 37 : total - 12))
             fi
-            rm -rf made
+            rm -rf made made.ckpt
             with $kind:$n "$@"
             judge $kind:$n $? "$1"
         done
@@ -91,7 +96,7 @@ sweep() {
         is "$*: $total x $kind" 0 $n_wrong
         [ $n_wrong -eq 0 ] || diag "$wrongs"
     done
-    rm -rf made
+    rm -rf made made.ckpt
     with short "$@"
     judge short $? "$1"
     ok "$*: short reads and writes" cmp -s good out
@@ -116,4 +121,9 @@ sweep l2-cat -q --stats scored.l2s
 content=part
 sweep l2-model show -q model
 sweep l2-model to-reward -q -s 2 -o made model
+sweep l2-vocab -q --size 300 --byte-fallback text.txt
+l2-tokenize -q -z tokenizer.model --lines text.txt -o text.l2s
+l2-tokenize -q -z tokenizer.model pairs.jsonl -o pairs.l2s
+sweep l2-train pretrain -q -j 1 -m model -o made --data text.l2s --context 16 --batch 2 --steps 2
+sweep l2-train reward -q -j 1 -m model -o made --data pairs.l2s --batch 3
 finish
