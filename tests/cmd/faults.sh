@@ -54,7 +54,7 @@ judge() {
     case $2 in
     0)
         cmp -s good out || wrong "$1: status 0, but another output"
-        [ ! -e made.good ] || diff -r made.good made >/dev/null || wrong "$1: status 0, but another directory"
+        [ ! -e good.made ] || diff -r good.made "$made" >/dev/null || wrong "$1: status 0, but another directory"
         ;;
     1)
         read -r line <err
@@ -64,20 +64,21 @@ judge() {
         *) wrong "$1: no error that names the program" ;;
         esac
         check_part || wrong "$1: what is written looks whole, or is wrong"
-        [ ! -e made ] || diff -r made.good made >/dev/null || wrong "$1: half a directory"
+        [ ! -e "$made" ] || diff -r good.made "$made" >/dev/null || wrong "$1: half a directory"
         n_failed=$((n_failed + 1))
         ;;
     *) wrong "$1: status $2" ;;
     esac
 }
 
-# sweep COMMAND...: lets its allocations, reads and writes fail one after the other
+# sweep COMMAND...: lets its allocations, reads and writes fail one after the other. What it makes beside
+# its output is called $made.
 sweep() {
-    rm -rf made made.*
+    rm -rf made* good.made
     "$@" >good 2>err || { fail "$*: without faults" && diag "$(cat err)" && return; }
-    [ ! -e made ] || mv made made.good
+    [ ! -e "$made" ] || mv "$made" good.made
     for kind in alloc read write; do
-        rm -rf made made.ckpt
+        rm -rf made*
         L2_FAULT_REPORT=$L2_TMP/calls with $kind:999999999 "$@"
         read -r total <"$L2_TMP/calls"
         n=0 n_wrong=0 n_failed=0 wrongs=
@@ -88,7 +89,7 @@ sweep() {
             else
                 n=$((n + 37 < total - 12 ? n + 37 : total - 12))
             fi
-            rm -rf made made.ckpt
+            rm -rf made*
             with $kind:$n "$@"
             judge $kind:$n $? "$1"
         done
@@ -96,13 +97,14 @@ sweep() {
         is "$*: $total x $kind" 0 $n_wrong
         [ $n_wrong -eq 0 ] || diag "$wrongs"
     done
-    rm -rf made made.ckpt
+    rm -rf made*
     with short "$@"
     judge short $? "$1"
     ok "$*: short reads and writes" cmp -s good out
 }
 
 content=part
+made=made
 l2-tokenize -q -z tokenizer.model prompts.jsonl -o prompts.l2s
 l2-generate -q -m model -k 2 -n 5 prompts.l2s -o answers.l2s
 l2-score -q -m rm answers.l2s -o scored.l2s
@@ -121,6 +123,13 @@ sweep l2-cat -q --stats scored.l2s
 content=part
 sweep l2-model show -q model
 sweep l2-model to-reward -q -s 2 -o made model
+sweep l2-model convert -q --dtype BF16 -o made model
+sweep l2-model merge -q -o made model model
+sweep l2-model check -q model
+sweep l2-model hash -q model
+made=made.gguf
+sweep l2-model quantize -q --type Q8_0 -o made.gguf model
+made=made
 sweep l2-vocab -q --size 300 --byte-fallback text.txt
 l2-tokenize -q -z tokenizer.model --lines text.txt -o text.l2s
 l2-tokenize -q -z tokenizer.model pairs.jsonl -o pairs.l2s
