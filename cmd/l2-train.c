@@ -8,12 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/progress.h"
-#include "nn/init.h"
-#include "text/vocab.h"
-#include "util/num.h"
 
 static struct l2_train_opts opts = {.least = 0.1,
                                     .weight_decay = 0.1,
@@ -21,8 +17,10 @@ static struct l2_train_opts opts = {.least = 0.1,
                                     .beta2 = 0.95,
                                     .eps = 1e-5,
                                     .clip = 1,
-                                    .batch = 64,
                                     .micro = 1,
+                                    .lora_targets = 1,
+                                    .sample_tokens = 64,
+                                    .pue = 1,
                                     .keep = 2,
                                     .log_every = 10,
                                     .save_every = 500,
@@ -33,6 +31,8 @@ static struct l2_train_opts opts = {.least = 0.1,
 static const char *const overlong[] = {"error", "drop", "truncate-left", "truncate-right", NULL};
 static const char *const schedules[] = {"cosine", "linear", "constant", NULL};
 static const char *const margins[] = {"none", "small", "large", NULL};
+static const char *const types[] = {"f32", "bf16", NULL};
+static const char *const lora_targets[] = {"attention", "all", NULL};
 
 /* clang-format off */
 #define ROW_COUNT(opt, field, least_, text, ...)                                                   \
@@ -70,10 +70,12 @@ static const char *const margins[] = {"none", "small", "large", NULL};
               .default_text = "1; sft: 2; without end where --steps or --tokens is given"),        \
     {.name = "tokens", .kind = L2_OPT_INT, .arg = "N", .min = 1, .max = 1e18,                      \
      .target = &opts.tokens, .default_text = "", .help = "tokens to train on at most"},            \
-    ROW_COUNT("batch", batch, 1, "sequences, or pairs, of a step"),                                \
+    ROW_COUNT("batch", batch, 1, "sequences, or pairs, of a step", .given = &opts.batch_given,     \
+              .default_text = "the paper's: pretrain as many as have 4194304 tokens; sft: 64; reward: 512"), \
     ROW_COUNT("micro-batch", micro, 1,                                                             \
               "sequences, or pairs, that are computed at once; divides the batch"),                \
-    ROW_COUNT("context", context, 2, "positions of a sequence", .default_text = "the model's"),    \
+    ROW_COUNT("context", context, 2, "positions of a sequence", .given = &opts.context_given,      \
+              .default_text = "the model's; sft: at most 4096"),                                   \
     {.name = "seed", .letter = 's', .kind = L2_OPT_SEED, .arg = "N", .target = &opts.seed,         \
      .help = "of the order of the data, and of a new score head"},                                 \
     L2_OPT_TITLE("Optimiser"),                                                                     \
@@ -92,10 +94,29 @@ static const char *const margins[] = {"none", "small", "large", NULL};
     L2_OPT_TITLE("Computation"),                                                                   \
     ROW_FLAG("recompute", recompute, "keep less between forward and backward: less memory, a third more work"), \
     ROW_FLAG("bf16", bf16, "multiply matrices in bfloat16, sums and weights in f32"),              \
+    {.name = "param-type", .kind = L2_OPT_CHOICE, .arg = "TYPE", .choices = types,                 \
+     .target = &opts.param_type, .given = &opts.param_type_given,                                  \
+     .default_text = "f32; bf16 with --lora-rank",                                                 \
+     .help = "what matrices are kept in: f32, or bf16, which steps round at random"},              \
+    {.name = "moment-type", .kind = L2_OPT_CHOICE, .arg = "TYPE", .choices = types,                \
+     .target = &opts.moment_type,                                                                  \
+     .help = "what AdamW's moments of matrices are kept in: f32 or bf16"},                         \
+    ROW_FLAG("plan", plan, "say what memory the run takes, and do nothing; --model may be a preset's .yaml"), \
+    L2_OPT_TITLE("Adapters"),                                                                      \
+    ROW_COUNT("lora-rank", lora_rank, 0, "train low-rank adapters of this rank and nothing else",  \
+              .default_text = "0: all parameters are trained"),                                    \
+    ROW_REAL("lora-alpha", lora_alpha, 1e6, "adapters count alpha / rank",                         \
+             .default_text = "twice the rank"),                                                    \
+    {.name = "lora-targets", .kind = L2_OPT_CHOICE, .arg = "WHICH", .choices = lora_targets,       \
+     .target = &opts.lora_targets,                                                                 \
+     .help = "projections that have adapters: attention, or all"},                                 \
+    ROW_FLAG("merge", merge, "write a model with the adapters merged into it, not the adapters"),  \
     L2_OPT_TITLE("Checkpoints and reports"),                                                       \
     ROW_COUNT("save-every", save_every, 1, "steps between checkpoints"),                           \
     ROW_COUNT("keep", keep, 1, "checkpoints to keep"),                                             \
     ROW_FLAG("resume", resume, "go on from the newest checkpoint, if there is one"),               \
+    ROW_FLAG("resume-changed", resume_changed,                                                     \
+             "the same, though settings or data are not those of the checkpoint"),                 \
     ROW_COUNT("eval-every", eval_every, 1, "steps between evaluations on what is held out",        \
               .default_text = "at the end only"),                                                  \
     ROW_COUNT("eval-batches", eval_batches, 1, "micro-batches of an evaluation at most",           \
@@ -146,182 +167,6 @@ static void on_signal(int signal)
 {
     (void)signal;
     stopped = 1;
-}
-
-/* ---- what there is to train ---- */
-
-/* The model's values; a reward model's score head is random where the model has none. */
-static int load_params(struct l2_train *t, struct l2_err *err)
-{
-    const struct l2_model *m = t->model;
-    struct l2_params *from = NULL;
-    struct l2_hparams hp = m->hp;
-    if (t->kind != L2_DATA_PAIRS || hp.head == L2_HEAD_LABELS) {
-        int r = l2_params_new(&t->params, &hp, err);
-        if (r == L2_OK)
-            l2_params_load(t->params, m, t->pool);
-        return r;
-    }
-    hp.head = L2_HEAD_LABELS;
-    hp.n_labels = 1;
-    hp.tied = false;
-    int r = l2_params_new(&t->params, &hp, err);
-    if (r == L2_OK)
-        r = l2_params_new(&from, &m->hp, err);
-    if (r != L2_OK)
-        return r;
-    l2_params_load(from, m, t->pool);
-    for (size_t i = 0; i < t->params->n_tensors; i++) {
-        enum l2_role role;
-        uint32_t layer, rows, cols;
-        l2_tensor_at(&hp, i, &role, &layer);
-        l2_role_shape(&hp, role, &rows, &cols);
-        float *to = l2_params_at(t->params, role, layer);
-        if (role != L2_T_SCORE)
-            memcpy(to, l2_params_at(from, role, layer), (size_t)rows * cols * sizeof *to);
-        else if (r == L2_OK)
-            r = l2_init_rows(&(struct l2_init){.hp = &hp, .seed = opts.seed, .std = 0.02}, role,
-                             layer, 0, rows, to, err);
-    }
-    l2_params_free(from);
-    return r;
-}
-
-static int open_inputs(struct l2_train *t, struct l2_err *err)
-{
-    size_t n = opts.data.n;
-    t->fds = malloc(n * sizeof *t->fds);
-    t->inputs = calloc(n, sizeof *t->inputs);
-    if (!t->fds || !t->inputs)
-        return l2_err_memory(err, n * sizeof *t->inputs);
-    for (size_t i = 0; i < n; i++)
-        t->fds[i] = -1;
-    for (size_t i = 0; i < n; i++) {
-        int r = l2_cli_open_input(t->cli, opts.data.v[i], &t->fds[i], &t->inputs[i].name, err);
-        if (r != L2_OK)
-            return r;
-        t->inputs[i].fd = t->fds[i];
-        if (opts.weights.n > 0 &&
-            (!l2_parse_f64(opts.weights.v[i], &t->inputs[i].weight) || t->inputs[i].weight < 0))
-            return l2_err_set(err, L2_ARGUMENT,
-                              "--weight: want a number of 0 or more, got '%.100s'",
-                              opts.weights.v[i]);
-    }
-    return L2_OK;
-}
-
-static int open_data(struct l2_train *t, struct l2_err *err)
-{
-    const struct l2_hparams *hp = &t->params->hp;
-    bool unbounded = !opts.epochs_given && (opts.steps > 0 || opts.tokens > 0);
-    t->data_opts = (struct l2_data_opts){
-        .kind = t->kind,
-        .context = (uint32_t)(opts.context ? opts.context : hp->context),
-        .sequences = (uint32_t)opts.micro,
-        .vocab_size = hp->vocab_size,
-        .bos = hp->bos,
-        .eos = hp->n_eos > 0 ? hp->eos[0] : L2_NO_TOKEN,
-        .keep_order = opts.keep_order,
-        .seed = opts.seed,
-        .epochs = unbounded                    ? 0
-                  : opts.epochs                ? (uint64_t)opts.epochs
-                  : t->kind == L2_DATA_ANSWERS ? 2
-                                               : 1,
-        .cut_documents = opts.cut_documents,
-        .earlier_turns = opts.earlier_turns,
-        .overlong = (enum l2_data_overlong)opts.overlong,
-        .use_margin = !opts.no_margin,
-        .held_out = opts.held_out,
-        .partial = t->cli->partial,
-        .memory = opts.memory,
-        .tmpdir = opts.tmpdir,
-        .limits = {.max_record = (size_t)t->cli->max_record},
-    };
-    if (opts.margins > 0)
-        memcpy(t->data_opts.margins, opts.margins == 1 ? l2_margins_small : l2_margins_large,
-               sizeof t->data_opts.margins);
-    int r = open_inputs(t, err);
-    if (r == L2_OK)
-        r = l2_data_new(&t->data, &t->data_opts, t->inputs, opts.data.n, err);
-    if (r == L2_OK)
-        r = l2_data_new_held(&t->held, t->data, err);
-    return r;
-}
-
-/* The vocabulary of the streams is the model's. */
-static int check_vocab(struct l2_train *t, struct l2_err *err)
-{
-    const struct l2_header *h = l2_data_header(t->data);
-    struct l2_vocab *v = NULL;
-    if (!h->has_vocab || !t->model->vocab_path)
-        return L2_OK;
-    int r = l2_vocab_open(&v, t->model->vocab_path, err);
-    if (r != L2_OK)
-        return r;
-    if (memcmp(l2_vocab_hash(v), h->vocab_hash, sizeof h->vocab_hash) != 0)
-        r = l2_err_at(err, L2_ARGUMENT, t->inputs[0].name, -1,
-                      "is of another vocabulary than the model");
-    l2_vocab_free(v);
-    return r;
-}
-
-/* Steps that the run takes, as far as that can be known before. */
-static uint64_t count_steps(const struct l2_train *t)
-{
-    uint64_t tokens = 0, records = 0, per_step = (uint64_t)opts.batch * t->data_opts.context;
-    for (size_t i = 0; i < l2_data_n_inputs(t->data); i++) {
-        struct l2_data_input_info info = l2_data_input_info(t->data, i);
-        tokens += info.tokens;
-        records += info.records;
-    }
-    uint64_t epochs = t->data_opts.epochs, steps = UINT64_MAX;
-    if (epochs > 0 && t->kind == L2_DATA_PAIRS)
-        steps = (records * epochs + (uint64_t)opts.batch - 1) / (uint64_t)opts.batch;
-    else if (epochs > 0)
-        steps = (tokens * epochs + per_step - 1) / per_step;
-    if (opts.tokens > 0 && ((uint64_t)opts.tokens + per_step - 1) / per_step < steps)
-        steps = ((uint64_t)opts.tokens + per_step - 1) / per_step;
-    if (opts.steps > 0 && (uint64_t)opts.steps < steps)
-        steps = (uint64_t)opts.steps;
-    return steps;
-}
-
-static uint64_t choose_warmup(const struct l2_train *t)
-{
-    if (opts.warmup >= 0)
-        return (uint64_t)opts.warmup;
-    if (t->kind == L2_DATA_TEXT)
-        return t->total / 10 < 2000 ? t->total / 10 : 2000;
-    return t->kind == L2_DATA_PAIRS ? t->total * 3 / 100 : 0;
-}
-
-static int make_trainer(struct l2_train *t, struct l2_err *err)
-{
-    static const double rates[] = {3e-4, 2e-5, 1e-5};
-    const struct l2_hparams *hp = &t->params->hp;
-    t->total = count_steps(t);
-    struct l2_trainer_opts o = {
-        .kind = t->kind,
-        .max_rows = l2_data_max_rows(&t->data_opts),
-        .micro = (uint32_t)(opts.batch / opts.micro),
-        .adamw = {opts.beta1, opts.beta2, opts.eps, opts.weight_decay},
-        .schedule = {.kind = (enum l2_schedule_kind)opts.schedule,
-                     .peak = opts.lr_given ? opts.lr : rates[t->kind],
-                     .least = opts.least,
-                     .warmup = choose_warmup(t),
-                     .total = t->total},
-        .clip = opts.clip,
-        .centre = opts.centre,
-        .safety = opts.safety,
-        .recompute = opts.recompute,
-        .products = opts.bf16 ? L2_BF16 : L2_F32,
-        .pool = t->pool,
-    };
-    t->flops_per_row = 6 * (double)l2_hparams_matrix_parameters(hp);
-    l2_cli_verbose(t->cli, "%llu parameters, %llu steps, %.1f MiB for training",
-                   (unsigned long long)l2_hparams_parameters(hp), (unsigned long long)t->total,
-                   (double)l2_trainer_bytes(hp, &o) / 1048576);
-    return l2_trainer_new(&t->trainer, t->params, &o, err);
 }
 
 /* ---- the run ---- */
@@ -375,12 +220,28 @@ static enum l2_eos_convention find_convention(const struct l2_train *t)
 static int write_model(struct l2_train *t, struct l2_err *err)
 {
     struct l2_hparams hp = t->params->hp;
+    struct l2_lora_merged merged = {t->params, l2_trainer_lora(t->trainer)};
     struct l2_model_source source = {.rows = l2_params_rows, .arg = t->params};
+    if (merged.lora)
+        source = (struct l2_model_source){.rows = l2_lora_merged_rows, .arg = &merged};
     struct l2_model_write_opts wo = {
         .dtype = L2_F32, .vocab_path = t->model->vocab_path, .replace = opts.force || opts.resume};
     if (t->kind == L2_DATA_PAIRS)
         hp.reward_eos = find_convention(t);
     return l2_model_write(opts.output, &hp, &source, &wo, err);
+}
+
+static int resume(struct l2_train *t, const char *path, struct l2_err *err)
+{
+    bool data_changed;
+    int r = l2_checkpoint_read(t->trainer, t->data, path, opts.resume_changed, &data_changed, err);
+    if (r == L2_ARGUMENT && !opts.resume_changed) {
+        size_t n = strlen(err->text);
+        snprintf(err->text + n, sizeof err->text - n, " (see --resume-changed)");
+    }
+    if (r == L2_OK && data_changed)
+        l2_cli_note(t->cli, "the data are others: they are read from their beginning");
+    return r;
 }
 
 static int run_steps(struct l2_train *t, struct l2_err *err)
@@ -391,9 +252,11 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
     if (r != L2_OK)
         goto out;
     snprintf(dir, size, "%s.ckpt", opts.output);
-    r = l2_train_find_checkpoint(dir, &found, err);
+    r = l2_train_tidy(dir, err);
+    if (r == L2_OK)
+        r = l2_train_find_checkpoint(dir, &found, err);
     if (r == L2_OK && found && opts.resume)
-        r = l2_checkpoint_read(t->trainer, t->data, found, err);
+        r = resume(t, found, err);
     else if (r == L2_OK && found && !opts.force)
         r = l2_err_at(err, L2_ARGUMENT, found, -1,
                       "checkpoint of an earlier run (see --resume and --force)");
@@ -465,14 +328,18 @@ static int check_usage(struct l2_cli *cli)
     if (cli->operands.n > 0)
         return l2_cli_usage(cli, "unexpected operand '%s' (data are given by --data)",
                             cli->operands.v[0]);
-    if (!opts.model || (!opts.output && !opts.dump_grads) || opts.data.n == 0)
+    if (!opts.model || (!opts.plan && ((!opts.output && !opts.dump_grads) || opts.data.n == 0)))
         return l2_cli_usage(cli, "want -m, -o and --data");
     if (opts.weights.n > 0 && opts.weights.n != opts.data.n)
         return l2_cli_usage(cli, "want one --weight for each --data, got %zu for %zu",
                             opts.weights.n, opts.data.n);
-    if (opts.batch % opts.micro != 0 || opts.batch / opts.micro > UINT32_MAX)
+    if (opts.batch_given && opts.batch % opts.micro != 0)
         return l2_cli_usage(cli, "--batch %lld is no multiple of --micro-batch %lld",
                             (long long)opts.batch, (long long)opts.micro);
+    if (opts.lora_rank > 0 && opts.dump_grads)
+        return l2_cli_usage(cli, "--dump-grads is for all parameters, not for adapters");
+    if (opts.lora_rank == 0 && opts.merge)
+        return l2_cli_usage(cli, "--merge wants --lora-rank");
     return 0;
 }
 
@@ -483,26 +350,20 @@ static int run(struct l2_cli *cli, enum l2_data_kind kind)
     struct l2_err err;
     if (check_usage(cli) != 0)
         return 2;
+    opts.resume = opts.resume || opts.resume_changed;
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     int r = l2_pool_new(&t.pool, (int)cli->threads, &err);
     if (r == L2_OK)
-        r = l2_model_open(&t.model, opts.model, &err);
+        r = l2_train_open_model(&t, &err);
+    if (r == L2_OK && !opts.plan)
+        r = l2_train_open_data(&t, &err);
     if (r == L2_OK)
-        r = load_params(&t, &err);
-    if (r == L2_OK && opts.context > t.params->hp.context)
-        r = l2_err_set(&err, L2_ARGUMENT, "--context %lld: the model has %u positions",
-                       (long long)opts.context, (unsigned)t.params->hp.context);
-    if (r == L2_OK)
-        r = open_data(&t, &err);
-    if (r == L2_OK)
-        r = check_vocab(&t, &err);
-    if (r == L2_OK)
-        r = make_trainer(&t, &err);
-    if (r == L2_OK)
+        r = l2_train_open_trainer(&t, &err);
+    if (r == L2_OK && !opts.plan)
         r = open_log(&t, &err);
-    if (r == L2_OK)
+    if (r == L2_OK && !opts.plan)
         r = opts.dump_grads ? dump(&t, &err) : run_steps(&t, &err);
     int status = r == L2_OK ? cli->status : l2_cli_error(cli, &err);
     release(&t);

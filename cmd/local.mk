@@ -89,7 +89,8 @@ cmd_l2_train_SOURCES = \
 	%D%/l2-train.c \
 	%D%/train.h \
 	%D%/train_files.c \
-	%D%/train_report.c
+	%D%/train_report.c \
+	%D%/train_setup.c
 cmd_l2_train_LDADD = $(l2_model_libs)
 
 bin_PROGRAMS += cmd/l2-vocab

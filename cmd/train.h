@@ -9,14 +9,16 @@
 #include "train/trainer.h"
 
 struct l2_train_opts {
-    const char *model, *output, *log, *dump_grads, *tmpdir;
+    const char *model, *output, *log, *dump_grads, *tmpdir, *sample_prompt;
     struct l2_strings data, weights;
-    bool force, resume, recompute, bf16, cut_documents, earlier_turns, keep_order, no_margin;
-    bool lr_given, epochs_given;
-    int overlong, schedule, margins;
+    bool force, resume, resume_changed, recompute, bf16, cut_documents, earlier_turns, keep_order,
+        no_margin, plan, merge;
+    bool lr_given, epochs_given, batch_given, context_given, param_type_given;
+    int overlong, schedule, margins, param_type, moment_type, lora_targets;
     int64_t steps, epochs, tokens, batch, micro, context, warmup, eval_every, eval_batches,
-        save_every, keep, log_every;
-    double lr, least, weight_decay, beta1, beta2, eps, clip, held_out, centre, safety;
+        save_every, keep, log_every, lora_rank, sample_every, sample_tokens;
+    double lr, least, weight_decay, beta1, beta2, eps, clip, held_out, centre, safety, lora_alpha,
+        watts, pue, co2_per_kwh;
     uint64_t seed, memory;
 };
 
@@ -25,13 +27,16 @@ struct l2_train {
     struct l2_cli *cli;
     const struct l2_train_opts *opts;
     enum l2_data_kind kind;
-    struct l2_model *model;
+    struct l2_hparams hp;   /* of what is trained */
+    struct l2_model *model; /* what it begins with */
+    char start[65];         /* its fingerprint */
     struct l2_pool *pool;
     struct l2_params *params;
     int *fds;
     struct l2_data_input *inputs;
     struct l2_data *data, *held;
     struct l2_data_opts data_opts;
+    struct l2_trainer_opts trainer_opts;
     struct l2_trainer *trainer;
     uint64_t total; /* steps of the whole run */
     FILE *log;
@@ -40,6 +45,13 @@ struct l2_train {
     uint64_t rows;        /* computed by this process */
     double flops_per_row; /* of a step */
 };
+
+/* Model, parameters, data and trainer, in this order; all of it is released with the run. */
+int l2_train_open_model(struct l2_train *t, struct l2_err *err) L2_MUST_CHECK;
+int l2_train_open_data(struct l2_train *t, struct l2_err *err) L2_MUST_CHECK;
+int l2_train_open_trainer(struct l2_train *t, struct l2_err *err) L2_MUST_CHECK;
+/* What the run takes of memory, to standard error and into the summary. */
+void l2_train_report_plan(struct l2_train *t);
 
 /* Writes {"step", "loss", ...} to the log and, now and then, a line to standard error. */
 int l2_train_report_step(struct l2_train *t, const struct l2_step *step,
@@ -57,6 +69,8 @@ int l2_train_save(struct l2_train *t, const char *dir, struct l2_err *err) L2_MU
 
 /* Deletes all checkpoints in dir. */
 int l2_train_forget(const char *dir, struct l2_err *err) L2_MUST_CHECK;
+/* Deletes what a process that was killed while it wrote a checkpoint has left. */
+int l2_train_tidy(const char *dir, struct l2_err *err) L2_MUST_CHECK;
 
 /* Writes the trainer's gradients to path, and the loss as a tensor of one value, "loss". */
 int l2_train_dump_gradients(struct l2_train *t, const struct l2_step *step, const char *path,

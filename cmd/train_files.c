@@ -66,6 +66,24 @@ int l2_train_find_checkpoint(const char *dir, char **path, struct l2_err *err)
     return r;
 }
 
+int l2_train_tidy(const char *dir, struct l2_err *err)
+{
+    int r = L2_OK;
+    DIR *d = opendir(dir);
+    if (!d)
+        return errno == ENOENT ? L2_OK : l2_err_sys(err, errno, dir, "cannot open directory");
+    const struct dirent *e;
+    while (r == L2_OK && (e = readdir(d))) {
+        size_t n = strlen(e->d_name);
+        if (strncmp(e->d_name, "step-", 5) == 0 && n > 4 &&
+            strcmp(e->d_name + n - 4, ".tmp") == 0 && unlinkat(dirfd(d), e->d_name, 0) != 0 &&
+            errno != ENOENT)
+            r = l2_err_sys(err, errno, e->d_name, "cannot remove");
+    }
+    closedir(d);
+    return r;
+}
+
 /* Deletes the oldest checkpoints so that keep remain. */
 static int prune(const char *dir, uint64_t keep, struct l2_err *err)
 {

@@ -272,11 +272,15 @@ libcore_libl2_a_SOURCES += \
 	%D%/train/data_state.h \
 	%D%/train/example.c \
 	%D%/train/example.h \
+	%D%/train/losses.c \
 	%D%/train/pack_answers.c \
 	%D%/train/pack_pairs.c \
 	%D%/train/pack_text.c \
+	%D%/train/reduce.c \
+	%D%/train/reduce.h \
 	%D%/train/schedule.c \
 	%D%/train/schedule.h \
+	%D%/train/settings.c \
 	%D%/train/source.c \
 	%D%/train/source.h \
 	%D%/train/trainer.c \

@@ -70,14 +70,19 @@ int l2_net_vocab_head(struct l2_net *net, const struct l2_target *targets, size_
                       const float *coefficient, struct l2_params *grads, float *logprob,
                       float *entropy, struct l2_err *err) L2_MUST_CHECK;
 
+/* The logits (vocab_size) of what follows row, valid until the next pass. L2_ARGUMENT where there
+ * is no such row, or no vocabulary head. */
+int l2_net_logits(struct l2_net *net, uint32_t row, const float **logits,
+                  struct l2_err *err) L2_MUST_CHECK;
+
 /* The label head at rows[0..n): scores (n, n_labels); and its backward. */
 void l2_net_label_head(struct l2_net *net, const uint32_t *rows, size_t n, float *scores);
 void l2_net_label_head_bwd(struct l2_net *net, const uint32_t *rows, size_t n, const float *dscores,
                            struct l2_params *grads);
 
 /* Adds the gradients of everything below the heads to grads (NULL where the weights are frozen,
- * here and for the heads), once a forward pass; hidden_grad is used up. The same bits for any
- * number of threads. */
+ * here and for the heads; they are never frozen themselves), once a forward pass; hidden_grad is
+ * used up. The same bits for any number of threads. */
 void l2_net_backward(struct l2_net *net, struct l2_params *grads);
 
 #endif

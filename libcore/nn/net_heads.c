@@ -153,6 +153,29 @@ int l2_net_vocab_head(struct l2_net *net, const struct l2_target *targets, size_
     return L2_OK;
 }
 
+int l2_net_logits(struct l2_net *net, uint32_t row, const float **logits, struct l2_err *err)
+{
+    struct l2_target target = {row, 0};
+    int r = check_targets(net, &target, 1, err);
+    *logits = net->logits;
+    if (r != L2_OK)
+        return r;
+    size_t index = l2_tensor_index(&net->hp, net->hp.tied ? L2_T_EMBED : L2_T_HEAD, 0);
+    struct l2_gemm g = {
+        .op = L2_GEMM_NT,
+        .m = 1,
+        .n = net->hp.vocab_size,
+        .k = net->dim,
+        .a = net->hidden + row * net->dim,
+        .lda = net->dim,
+        .b = l2_net_matrix(net, net->params->offset[index], net->hp.vocab_size * net->dim, 0),
+        .ldb = net->dim,
+        .c = net->logits,
+        .ldc = net->hp.vocab_size};
+    l2_gemm_run(net->opts.pool, &g, 1, net->opts.products == L2_BF16);
+    return L2_OK;
+}
+
 void l2_net_label_head(struct l2_net *net, const uint32_t *rows, size_t n, float *scores)
 {
     const float *w = l2_params_at(net->params, L2_T_SCORE, 0);

@@ -160,10 +160,12 @@ void l2_net_linear_bwd(struct l2_net *net, float *dx, const float *dy, const flo
                        const enum l2_role *roles, size_t n_roles, uint32_t layer,
                        struct l2_params *grads, bool add)
 {
-    struct part parts[MAX_PARTS];
-    struct l2_gemm jobs[MAX_PARTS + 1];
+    struct part parts[MAX_PARTS], grad_parts[MAX_PARTS]; /* alike; frozen ones have other offsets */
+    struct l2_gemm jobs[2];
     bool bf16 = net->opts.products == L2_BF16;
     size_t all, n_jobs = 0, n = find_parts(net->params, roles, n_roles, layer, parts, &all);
+    if (grads)
+        (void)find_parts(grads, roles, n_roles, layer, grad_parts, &all);
     for (size_t i = 0; i < n; i++) {
         const struct part *p = &parts[i];
         struct l2_gemm input = {.op = L2_GEMM_NN,
@@ -188,7 +190,7 @@ void l2_net_linear_bwd(struct l2_net *net, float *dx, const float *dy, const flo
                                               .lda = all,
                                               .b = x,
                                               .ldb = cols,
-                                              .c = grads->values + p->offset,
+                                              .c = grads->values + grad_parts[i].offset,
                                               .ldc = cols};
         l2_gemm_run(net->opts.pool, jobs, n_jobs, bf16);
         n_jobs = 0;

@@ -12,11 +12,12 @@ l2-tokenize -q -z tokenizer.model pairs.jsonl -o pairs.l2s
 
 # ---- resuming ----
 
+stream=text.l2s
 # pretrain OUT [OPTION...]: becomes the command
 pretrain() {
     out=$1
     shift
-    exec l2-train pretrain -q -m model -o "$out" --data text.l2s --context 16 --batch 2 --lr 1e-3 \
+    exec l2-train pretrain -q -m model -o "$out" --data "$stream" --context 16 --batch 2 --lr 1e-3 \
         --steps 24 -j 1 "$@"
 }
 run() {
@@ -52,8 +53,48 @@ same 'and ends in the same bits, too' whole/model.safetensors stopped/model.safe
 rm -rf killed
 for f in killed.ckpt/step-*; do last=$f; done
 head -c 1000 "$last" >cut && cp cut "$last"
-fails 1 'bytes: want' 'a cut checkpoint is refused' run killed --resume
-fails 1 'differs from what the position is for' 'other data are refused' run stopped --resume --seed 5
+fails 1 'bytes left: want' 'a cut checkpoint is refused' run killed --resume
+fails 1 'is of a run with seed 0: this one has 5' 'another order is refused' run stopped --resume --seed 5
+fails 1 'is of a run with lr 0.001: this one has 0.002' 'another rate is refused' run stopped --resume --lr 2e-3
+fails 1 'is of a run with schedule cosine: this one has linear' 'another schedule is refused' run stopped \
+    --resume --schedule linear
+fails 1 'is of a run with steps 24: this one has 28' 'another length is refused' run stopped --resume --steps 28
+fails 1 'is of a run with start [0-9a-f]*: this one has' 'another model is refused' run stopped --resume -m whole
+fails 1 'is of a run with lora-rank 0: this one has 2' 'adapters in place of parameters are refused' run stopped \
+    --resume --lora-rank 2
+head -n 3 text.txt >less.txt
+l2-tokenize -q -z tokenizer.model --lines less.txt -o less.l2s
+stream=less.l2s
+fails 1 'the data, or how it is read, differs' 'other data are refused' run stopped --resume
+: >stopped.ckpt/step-7.tmp
+ok 'unless all that is wanted' run stopped --resume-changed --steps 30 --lr 2e-3 --log longer.jsonl
+is 'and then it goes on' 10 "$(grep -c '"loss"' longer.jsonl)"
+is 'what a killed process left is gone' '' "$(find stopped.ckpt -name '*.tmp')"
+fails 1 'is of a run with dim 64|is of a run with lora-rank 0' 'but not for other values' run stopped --resume-changed \
+    --lora-rank 2
+
+# ---- what goes wrong ----
+
+stream=text.l2s
+
+# limited BLOCKS COMMAND...: no file may be larger; a write beyond that fails as on a full disk
+limited() (
+    trap '' XFSZ
+    ulimit -f "$1"
+    shift
+    "$@"
+)
+ok 'half a run' run full --save-every 5 --steps 10
+cp -R full.ckpt good.ckpt
+fails 1 'full.ckpt/step-1[5].tmp: cannot write: File too large' 'a checkpoint that does not fit' limited 1000 \
+    run full --resume-changed --save-every 5
+ok 'leaves the last one as it was' diff -r good.ckpt full.ckpt
+ok 'from which the run goes on' run full --resume-changed --save-every 5
+fails 1 'step [0-9]*: loss .*(nan|inf)' 'a loss that is not finite' run wild --lr 10 --weight-decay 10 --schedule constant \
+    --warmup 0 --clip 0 --save-every 1 --steps 200
+for f in wild.ckpt/step-*; do last=$f; done
+ok 'leaves the last checkpoint' test -s "$last"
+is 'and no model' no "$(test -e wild && echo yes || echo no)"
 
 # ---- what it does ----
 
@@ -67,6 +108,9 @@ is 'the loss falls' yes "$(sed 's/.*"loss":\([0-9.]*\).*/\1/' sft.jsonl |
     awk 'NR == 1 { first = $1 } END { print $1 < first - 0.5 ? "yes" : first " to " $1 }')"
 ok 'bf16, recomputed, from a pipe, held out' sh -c 'cat pairs.l2s | l2-train sft -q -m model -o narrow \
     --data - --bf16 --recompute --steps 2 --batch 2'
+ok 'what a run takes of memory' l2-train sft --plan -m "$L2_SRC/examples/presets/7b.yaml" --lora-rank 16 --recompute
+is 'a 7b model fits into 24 GB with adapters' yes "$(sed -n 's/.*"all":\([0-9]*\).*/\1/p' "$L2_TMP/stderr" |
+    awk '{ print $1 < 24e9 ? "yes" : $1 }')"
 fails 2 'unexpected operand' 'data are no operands' l2-train sft -m model -o x pairs.l2s
 fails 2 'want -m, -o and --data' 'no data' l2-train sft -m model -o x
 fails 2 'no multiple' 'batches that do not divide' l2-train sft -m model -o x --data pairs.l2s --batch 3 --micro-batch 2

@@ -1,0 +1,347 @@
+/* l2-train: what a run consists of: model, data, steps and the memory for them. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "train.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "model/fingerprint.h"
+#include "model/preset.h"
+#include "nn/init.h"
+#include "text/vocab.h"
+#include "util/num.h"
+
+/* The paper's: tokens of a pretraining step, sequences and pairs of the others'. */
+#define PRETRAIN_TOKENS 4194304
+#define SFT_CONTEXT     4096
+static const int64_t batches[] = {0, 64, 512};
+static const double rates[] = {3e-4, 2e-5, 1e-5};
+
+/* ---- the model ---- */
+
+static bool is_frozen(const struct l2_train *t)
+{
+    return t->opts->param_type_given ? t->opts->param_type == 1 : t->opts->lora_rank > 0;
+}
+
+static int new_params(const struct l2_train *t, struct l2_params **out, const struct l2_hparams *hp,
+                      struct l2_err *err)
+{
+    return is_frozen(t) ? l2_params_new_frozen(out, hp, err) : l2_params_new(out, hp, err);
+}
+
+/* A tensor of a reward model is that of the model it is made from; the score head is random. */
+static int copy_tensor(struct l2_train *t, const struct l2_params *from, size_t i,
+                       struct l2_err *err)
+{
+    struct l2_params *to = t->params;
+    enum l2_role role;
+    uint32_t layer, rows, cols;
+    l2_tensor_at(&to->hp, i, &role, &layer);
+    l2_role_shape(&to->hp, role, &rows, &cols);
+    float *values = l2_params_at(to, role, layer);
+    if (role == L2_T_SCORE)
+        return l2_init_rows(&(struct l2_init){.hp = &to->hp, .seed = t->opts->seed, .std = 0.02},
+                            role, layer, 0, rows, values, err);
+    size_t n = (size_t)rows * cols, at = from->offset[l2_tensor_index(&from->hp, role, layer)];
+    if (values)
+        l2_params_get(from, role, layer, 0, n, values);
+    else
+        memcpy(to->frozen + to->offset[i], from->frozen + at, n * sizeof *to->frozen);
+    return L2_OK;
+}
+
+static int load_params(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_model *m = t->model;
+    struct l2_params *from = NULL;
+    int r = new_params(t, &t->params, &t->hp, err);
+    if (r != L2_OK)
+        return r;
+    if (m->hp.head == t->hp.head) {
+        l2_params_load(t->params, m, t->pool);
+        return L2_OK;
+    }
+    r = new_params(t, &from, &m->hp, err);
+    if (r == L2_OK)
+        l2_params_load(from, m, t->pool);
+    for (size_t i = 0; i < t->params->n_tensors && r == L2_OK; i++)
+        r = copy_tensor(t, from, i, err);
+    l2_params_free(from);
+    return r;
+}
+
+static bool is_preset(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 5 && strcmp(path + n - 5, ".yaml") == 0;
+}
+
+int l2_train_open_model(struct l2_train *t, struct l2_err *err)
+{
+    const char *path = t->opts->model;
+    uint8_t digest[L2_SHA256_SIZE];
+    int r;
+    if (t->opts->plan && is_preset(path)) {
+        r = l2_preset_read(path, &t->hp, err);
+        if (r == L2_OK)
+            r = l2_preset_finish(&t->hp, path, err);
+    } else {
+        r = l2_model_open(&t->model, path, err);
+        if (r == L2_OK)
+            t->hp = t->model->hp;
+    }
+    if (r != L2_OK)
+        return r;
+    if (t->kind == L2_DATA_PAIRS && t->hp.head == L2_HEAD_VOCAB) {
+        t->hp.head = L2_HEAD_LABELS;
+        t->hp.n_labels = 1;
+        t->hp.tied = false;
+    }
+    if (t->opts->context > t->hp.context)
+        return l2_err_set(err, L2_ARGUMENT, "--context %lld: the model has %u positions",
+                          (long long)t->opts->context, (unsigned)t->hp.context);
+    if (t->model) {
+        l2_model_fingerprint(t->model, digest);
+        l2_sha256_hex(digest, t->start);
+    }
+    return L2_OK;
+}
+
+/* ---- the data ---- */
+
+static int open_inputs(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_train_opts *o = t->opts;
+    size_t n = o->data.n;
+    t->fds = malloc(n * sizeof *t->fds);
+    t->inputs = calloc(n, sizeof *t->inputs);
+    if (!t->fds || !t->inputs)
+        return l2_err_memory(err, n * sizeof *t->inputs);
+    for (size_t i = 0; i < n; i++)
+        t->fds[i] = -1;
+    for (size_t i = 0; i < n; i++) {
+        int r = l2_cli_open_input(t->cli, o->data.v[i], &t->fds[i], &t->inputs[i].name, err);
+        if (r != L2_OK)
+            return r;
+        t->inputs[i].fd = t->fds[i];
+        if (o->weights.n > 0 &&
+            (!l2_parse_f64(o->weights.v[i], &t->inputs[i].weight) || t->inputs[i].weight < 0))
+            return l2_err_set(err, L2_ARGUMENT,
+                              "--weight: want a number of 0 or more, got '%.100s'",
+                              o->weights.v[i]);
+    }
+    return L2_OK;
+}
+
+/* The vocabulary of the streams is the model's. */
+static int check_vocab(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_header *h = l2_data_header(t->data);
+    struct l2_vocab *v = NULL;
+    if (!h->has_vocab || !t->model->vocab_path)
+        return L2_OK;
+    int r = l2_vocab_open(&v, t->model->vocab_path, err);
+    if (r != L2_OK)
+        return r;
+    if (memcmp(l2_vocab_hash(v), h->vocab_hash, sizeof h->vocab_hash) != 0)
+        r = l2_err_at(err, L2_ARGUMENT, t->inputs[0].name, -1,
+                      "is of another vocabulary than the model");
+    l2_vocab_free(v);
+    return r;
+}
+
+static uint32_t choose_context(const struct l2_train *t)
+{
+    if (t->opts->context_given)
+        return (uint32_t)t->opts->context;
+    return t->kind == L2_DATA_ANSWERS && t->hp.context > SFT_CONTEXT ? SFT_CONTEXT : t->hp.context;
+}
+
+static uint64_t choose_epochs(const struct l2_train *t)
+{
+    const struct l2_train_opts *o = t->opts;
+    if (o->epochs_given)
+        return (uint64_t)o->epochs;
+    if (o->steps > 0 || o->tokens > 0)
+        return 0;
+    return t->kind == L2_DATA_ANSWERS ? 2 : 1;
+}
+
+static void set_data_opts(struct l2_train *t)
+{
+    const struct l2_train_opts *o = t->opts;
+    t->data_opts = (struct l2_data_opts){
+        .kind = t->kind,
+        .context = choose_context(t),
+        .sequences = (uint32_t)o->micro,
+        .vocab_size = t->hp.vocab_size,
+        .bos = t->hp.bos,
+        .eos = t->hp.n_eos > 0 ? t->hp.eos[0] : L2_NO_TOKEN,
+        .keep_order = o->keep_order,
+        .seed = o->seed,
+        .epochs = choose_epochs(t),
+        .cut_documents = o->cut_documents,
+        .earlier_turns = o->earlier_turns,
+        .overlong = (enum l2_data_overlong)o->overlong,
+        .use_margin = !o->no_margin,
+        .held_out = o->held_out,
+        .partial = t->cli->partial,
+        .memory = o->memory,
+        .tmpdir = o->tmpdir,
+        .limits = {.max_record = (size_t)t->cli->max_record},
+    };
+    if (o->margins > 0)
+        memcpy(t->data_opts.margins, o->margins == 1 ? l2_margins_small : l2_margins_large,
+               sizeof t->data_opts.margins);
+}
+
+int l2_train_open_data(struct l2_train *t, struct l2_err *err)
+{
+    set_data_opts(t);
+    int r = open_inputs(t, err);
+    if (r == L2_OK)
+        r = l2_data_new(&t->data, &t->data_opts, t->inputs, t->opts->data.n, err);
+    if (r == L2_OK)
+        r = l2_data_new_held(&t->held, t->data, err);
+    return r == L2_OK ? check_vocab(t, err) : r;
+}
+
+/* ---- the steps ---- */
+
+static int64_t choose_batch(const struct l2_train *t)
+{
+    int64_t micro = t->opts->micro, n = batches[t->kind];
+    if (t->opts->batch_given)
+        return t->opts->batch;
+    if (t->kind == L2_DATA_TEXT)
+        n = PRETRAIN_TOKENS / choose_context(t);
+    n -= n % micro;
+    return n > 0 ? n : micro;
+}
+
+/* Packs the data once without computing, so that schedule and time are right: how many steps the
+ * epochs have depends on how well examples fit into sequences and on which are left out. Nothing to
+ * pack where the steps are given, or where text without end is cut into full windows. */
+static int count_steps(struct l2_train *t, uint64_t micro, struct l2_err *err)
+{
+    const struct l2_train_opts *o = t->opts;
+    uint64_t most = o->steps > 0 ? (uint64_t)o->steps : UINT64_MAX, n = 0;
+    uint64_t tokens = o->tokens > 0 ? (uint64_t)o->tokens : UINT64_MAX, rows = 0;
+    uint64_t per_step = micro * l2_data_max_rows(&t->data_opts);
+    int r = L2_OK;
+    if (t->data_opts.epochs == 0 && (t->kind == L2_DATA_TEXT || o->tokens == 0)) {
+        uint64_t by_tokens = tokens == UINT64_MAX ? most : (tokens - 1) / per_step + 1;
+        t->total = by_tokens < most ? by_tokens : most;
+        return L2_OK;
+    }
+    while (r == L2_OK && n < most && rows < tokens) {
+        struct l2_data_batch b;
+        bool any = false;
+        for (uint64_t i = 0; i < micro && r == L2_OK; i++) {
+            r = l2_data_next(t->data, &b, err);
+            any = any || r == L2_OK;
+            rows += r == L2_OK ? b.net.n_rows : 0;
+        }
+        n += any;
+    }
+    l2_data_rewind(t->data);
+    t->total = n;
+    return r == L2_END ? L2_OK : r;
+}
+
+static uint64_t choose_warmup(const struct l2_train *t)
+{
+    if (t->opts->warmup >= 0)
+        return (uint64_t)t->opts->warmup;
+    if (t->kind == L2_DATA_TEXT)
+        return t->total / 10 < 2000 ? t->total / 10 : 2000;
+    return t->kind == L2_DATA_PAIRS ? t->total * 3 / 100 : 0;
+}
+
+static struct l2_lora_opts lora_opts(const struct l2_train_opts *o)
+{
+    return (struct l2_lora_opts){
+        .rank = (uint32_t)o->lora_rank,
+        .alpha = (float)(o->lora_alpha > 0 ? o->lora_alpha : 2 * (double)o->lora_rank),
+        .roles = o->lora_targets == 0 ? L2_LORA_ATTENTION : L2_LORA_ALL};
+}
+
+static void set_trainer_opts(struct l2_train *t)
+{
+    const struct l2_train_opts *o = t->opts;
+    t->trainer_opts = (struct l2_trainer_opts){
+        .kind = t->kind,
+        .max_rows = l2_data_max_rows(&t->data_opts),
+        .micro = (uint32_t)(choose_batch(t) / o->micro),
+        .adamw = {.beta1 = o->beta1,
+                  .beta2 = o->beta2,
+                  .eps = o->eps,
+                  .weight_decay = o->weight_decay},
+        .schedule = {.kind = (enum l2_schedule_kind)o->schedule,
+                     .peak = o->lr_given ? o->lr : rates[t->kind],
+                     .least = o->least,
+                     .warmup = choose_warmup(t),
+                     .total = t->total},
+        .clip = o->clip,
+        .centre = o->centre,
+        .safety = o->safety,
+        .recompute = o->recompute,
+        .products = o->bf16 ? L2_BF16 : L2_F32,
+        .weights = is_frozen(t) ? L2_BF16 : L2_F32,
+        .moments = o->moment_type == 1 ? L2_BF16 : L2_F32,
+        .lora = lora_opts(o),
+        .seed = o->seed,
+        .start = t->start,
+        .pool = t->pool,
+    };
+}
+
+int l2_train_open_trainer(struct l2_train *t, struct l2_err *err)
+{
+    int r = L2_OK;
+    if (t->opts->plan)
+        set_data_opts(t);
+    else
+        r = count_steps(t, (uint64_t)(choose_batch(t) / t->opts->micro), err);
+    if (r != L2_OK)
+        return r;
+    set_trainer_opts(t);
+    t->flops_per_row = 6 * (double)l2_hparams_matrix_parameters(&t->hp);
+    l2_train_report_plan(t);
+    if (t->opts->plan)
+        return L2_OK;
+    r = load_params(t, err);
+    return r == L2_OK ? l2_trainer_new(&t->trainer, t->params, &t->trainer_opts, err) : r;
+}
+
+void l2_train_report_plan(struct l2_train *t)
+{
+    struct l2_memory_plan p = l2_trainer_plan(&t->hp, &t->trainer_opts);
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } parts[] = {{"weights", p.weights},   {"gradients", p.gradients},     {"moments", p.moments},
+                 {"adapters", p.adapters}, {"activations", p.activations}, {"all", p.all}};
+    json_t *o = json_object();
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        json_object_set_new(o, parts[i].name, json_integer((json_int_t)parts[i].bytes));
+    json_object_set_new(t->cli->report, "memory", o);
+    l2_cli_note(t->cli,
+                "memory: %.1f MiB: weights %.1f, gradients %.1f, moments %.1f, adapters %.1f, "
+                "activations %.1f",
+                (double)p.all / 1048576, (double)p.weights / 1048576, (double)p.gradients / 1048576,
+                (double)p.moments / 1048576, (double)p.adapters / 1048576,
+                (double)p.activations / 1048576);
+    uint64_t available = l2_memory_available();
+    if (available > 0 && p.all > available)
+        l2_cli_note(t->cli, "that is more than the %.1f MiB that are free",
+                    (double)available / 1048576);
+    if (!t->opts->plan)
+        l2_cli_note(t->cli, "%" PRIu64 " parameters, %" PRIu64 " steps of %u micro-batches",
+                    l2_hparams_parameters(&t->hp), t->total, (unsigned)t->trainer_opts.micro);
+}
