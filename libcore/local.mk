@@ -166,6 +166,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/gemm.h \
 	%D%/kern/gemm_bf16.c \
 	%D%/kern/gemm_bf16.h \
+	%D%/kern/kv_block.c \
+	%D%/kern/kv_block.h \
 	%D%/kern/layout.c \
 	%D%/kern/layout.h \
 	%D%/kern/linear.c \

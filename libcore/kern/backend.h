@@ -14,7 +14,8 @@ enum l2_layout {
     L2_LAYOUT_BF16_PAIRS,
     L2_LAYOUT_Q8_0,
     L2_LAYOUT_Q4_K,
-    L2_LAYOUT_Q6_K
+    L2_LAYOUT_Q6_K,
+    L2_LAYOUT_S8 /* plain integers: of keys and values only */
 };
 
 /* Successive rows of a packed matrix that have one layout. */

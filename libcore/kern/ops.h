@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "kern/kv_block.h"
 #include "model/hparams.h"
 
 /* y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i], for i < n. y may be x. */
@@ -62,23 +63,13 @@ void l2_log_softmax_fwd(struct l2_softmax_row *out, float *x, size_t n);
  * some tokens i, but for the c(i) that the caller adds to x[i] himself; total is the sum of c. */
 void l2_log_softmax_bwd(float *x, size_t n, const struct l2_softmax_row *row, float total);
 
-/* Positions of a block of keys and values. */
-#define L2_ATTEND_BLOCK 64
-
-/* Floats from one position's value vector to the next's. */
-static inline size_t l2_attend_stride(size_t head_dim)
-{
-    return (head_dim + 15) / 16 * 16;
-}
-
 /* Attention of queries over the first n positions of one block of keys and values, merged into a
  * running (m, l, o) by log-sum-exp. q (group, head_dim): queries that see the same n positions (the
- * heads that share this key/value head, of one row or several), scaled by the caller; k (head_dim,
- * L2_ATTEND_BLOCK), position j in column j; v (L2_ATTEND_BLOCK, l2_attend_stride(head_dim)), both
- * floats, or bf16 values, which are taken as the floats that they are; 1 <= n
- * <= L2_ATTEND_BLOCK; m, l (group); o (group, head_dim), not yet divided by l. What lies behind
- * position n - 1 is without effect. Start with m = -inf, l = 0, o = 0. */
-void l2_attend_block(const float *q, size_t group, size_t head_dim, const void *k, const void *v,
-                     bool bf16, size_t n, float *m, float *l, float *o);
+ * heads that share this key/value head, of one row or several), scaled by the caller; keys and
+ * values are taken as the floats that their type stands for; 1 <= n <= L2_KV_BLOCK; m, l (group); o
+ * (group, head_dim), not yet divided by l. What lies behind position n - 1 is without effect. Start
+ * with m = -inf, l = 0, o = 0. */
+void l2_attend_block(const float *q, size_t group, size_t head_dim, const struct l2_kv_head *kv,
+                     size_t n, float *m, float *l, float *o);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "kern/kv_block.h"
 #include "kern/layout.h"
 #include "kern/narrow.h"
 
@@ -24,8 +25,8 @@ struct l2_simd {
      * but BF16_PAIRS, quantised values as l2_layout_expand has them. */
     void (*panel)(float *y, size_t ldy, const float *x, size_t m, const struct l2_panel *p);
     /* The rest as ops.h and math.h have them. */
-    void (*attend_block)(const float *q, size_t group, size_t head_dim, const void *k,
-                         const void *v, bool bf16, size_t n, float *m, float *l, float *o);
+    void (*attend_block)(const float *q, size_t group, size_t head_dim, const struct l2_kv_head *kv,
+                         size_t n, float *m, float *l, float *o);
     void (*rmsnorm)(float *y, const float *x, const float *weight, size_t n, float eps);
     void (*rope)(float *x, size_t n_heads, size_t head_dim, const float *cos, const float *sin);
     void (*swiglu)(float *y, const float *gate, const float *up, size_t n);

@@ -131,6 +131,20 @@ VEC_FN vf vec_from_bf16(const uint16_t *p)
     return (vf)(vec_widen(p) << 16);
 }
 
+VEC_FN vf vec_from_s8(const int8_t *p)
+{
+#if L2_LANES == 16
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#elif L2_LANES == 8
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#else
+    vf y;
+    for (int i = 0; i < L2_LANES; i++)
+        y[i] = p[i];
+    return y;
+#endif
+}
+
 /* A row's last n < 16 values, with fill behind them. */
 VEC_FN void vec_tail(float out[16], const float *p, size_t n, float fill)
 {

@@ -3,7 +3,7 @@
 #ifndef L2_VEC_ATTENTION_H
 #define L2_VEC_ATTENTION_H
 
-#define VEC_BLOCK 64 /* positions of a block */
+#define VEC_BLOCK L2_KV_BLOCK
 
 /* Turns the scores s[0..64) of one query, of which n count, into exp(s - m) with the new maximum m,
  * and takes their sum into l. Returns what the sums made with the old maximum are to be multiplied
@@ -46,28 +46,42 @@ VEC_FN void vec_scale_add(float *o, float factor, const float *sum, size_t n)
         o[j] = o[j] * factor + sum[j];
 }
 
+/* x[j] *= scale[j] */
+VEC_FN void vec_scale_by(float *x, const float *scale, size_t n)
+{
+    for (size_t j = 0; j < n; j += L2_LANES)
+        vec_store(x + j, vec_load(x + j) * vec_load(scale + j));
+}
+
 /* Scores and weighted values are products with panels: keys lie transposed, positions as lanes, and
- * values with their dimensions as lanes. */
-static L2_TARGET void vec_attend_block(const float *q, size_t group, size_t head_dim, const void *k,
-                                       const void *v, bool bf16, size_t n, float *m, float *l,
+ * values with their dimensions as lanes. A scale is a position's: scores are multiplied with those
+ * of the keys, the weights of the values with those of the values. */
+static L2_TARGET void vec_attend_block(const float *q, size_t group, size_t head_dim,
+                                       const struct l2_kv_head *kv, size_t n, float *m, float *l,
                                        float *o)
 {
-    const enum l2_layout layout = bf16 ? L2_LAYOUT_BF16 : L2_LAYOUT_F32;
-    const size_t size = bf16 ? sizeof(uint16_t) : sizeof(float);
+    static const enum l2_layout layouts[] = {
+        [L2_KV_F32] = L2_LAYOUT_F32, [L2_KV_BF16] = L2_LAYOUT_BF16, [L2_KV_Q8] = L2_LAYOUT_S8};
+    const enum l2_layout layout = layouts[kv->type];
+    const size_t size = vec_size(layout), width = l2_kv_stride(head_dim), end = (n + 15) / 16 * 16;
     float s[VEC_TILE][VEC_BLOCK], sums[VEC_TILE][VEC_BLOCK], factor[VEC_TILE];
-    size_t width = (head_dim + 15) / 16 * 16, end = (n + 15) / 16 * 16;
     size_t left = (group + VEC_TILE - 1) / VEC_TILE;
     for (size_t i = 0; i < group; left--) {
         size_t rows = (group - i + left - 1) / left;
-        vec_tile(rows, s[0], VEC_BLOCK, q + i * head_dim, head_dim, k, layout, VEC_BLOCK, end,
+        vec_tile(rows, s[0], VEC_BLOCK, q + i * head_dim, head_dim, kv->k, layout, VEC_BLOCK, end,
                  head_dim, false);
-        for (size_t r = 0; r < rows; r++)
+        for (size_t r = 0; r < rows; r++) {
+            if (kv->k_scale)
+                vec_scale_by(s[r], kv->k_scale, end);
             factor[r] = vec_softmax_merge(s[r], n, &m[i + r], &l[i + r]);
+            if (kv->v_scale)
+                vec_scale_by(s[r], kv->v_scale, end);
+        }
         for (size_t j = 0; j < width; j += VEC_BLOCK) {
             size_t cols = width - j < VEC_BLOCK ? width - j : VEC_BLOCK;
             size_t valid = head_dim - j < VEC_BLOCK ? head_dim - j : VEC_BLOCK;
-            vec_tile(rows, sums[0], VEC_BLOCK, s[0], VEC_BLOCK, (const char *)v + j * size, layout,
-                     width, cols, n, false);
+            vec_tile(rows, sums[0], VEC_BLOCK, s[0], VEC_BLOCK, (const char *)kv->v + j * size,
+                     layout, width, cols, n, false);
             for (size_t r = 0; r < rows; r++)
                 vec_scale_add(o + (i + r) * head_dim + j, factor[r], sums[r], valid);
         }

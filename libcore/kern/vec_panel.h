@@ -6,6 +6,12 @@
 #define VEC_TILE   6 /* rows at once at most */
 #define VEC_DIRECT 3 /* tiles that expand 16-bit weights for themselves at most */
 
+/* Bytes of a value. */
+VEC_FN size_t vec_size(enum l2_layout layout)
+{
+    return layout == L2_LAYOUT_F32 ? 4 : layout == L2_LAYOUT_S8 ? 1 : 2;
+}
+
 /* Values i, i + 1, ... of w. */
 VEC_FN vf vec_weights(const void *w, size_t i, enum l2_layout layout)
 {
@@ -14,6 +20,8 @@ VEC_FN vf vec_weights(const void *w, size_t i, enum l2_layout layout)
         return vec_from_f16((const uint16_t *)w + i);
     case L2_LAYOUT_BF16:
         return vec_from_bf16((const uint16_t *)w + i);
+    case L2_LAYOUT_S8:
+        return vec_from_s8((const int8_t *)w + i);
     default:
         return vec_load((const float *)w + i);
     }
@@ -56,7 +64,7 @@ VEC_FN void vec_stripes(float *y, size_t ldy, const float *x, size_t ldx, const 
                         const int NV)
 {
     const size_t wide = (size_t)NV * L2_LANES;
-    size_t size = layout == L2_LAYOUT_F32 ? 4 : 2, j = 0;
+    size_t size = vec_size(layout), j = 0;
     for (; j + wide <= width; j += wide)
         vec_stripe(y + j, ldy, x, ldx, (const char *)w + j * size, ldw, n, add, layout, M, NV);
     for (; j < width; j += 16)
@@ -92,6 +100,7 @@ VEC_FN void vec_stripes(float *y, size_t ldy, const float *x, size_t ldx, const 
 VEC_DEFINE_TILES(F32)
 VEC_DEFINE_TILES(F16)
 VEC_DEFINE_TILES(BF16)
+VEC_DEFINE_TILES(S8)
 
 /* y (m, width) = x (m, n) w (n, width), or added to y; m <= VEC_TILE. */
 static L2_TARGET void vec_tile(size_t m, float *y, size_t ldy, const float *x, size_t ldx,
@@ -102,7 +111,8 @@ static L2_TARGET void vec_tile(size_t m, float *y, size_t ldy, const float *x, s
                                            size_t, size_t, size_t,
                                            bool) = {[L2_LAYOUT_F32] = VEC_TILES(F32),
                                                     [L2_LAYOUT_F16] = VEC_TILES(F16),
-                                                    [L2_LAYOUT_BF16] = VEC_TILES(BF16)};
+                                                    [L2_LAYOUT_BF16] = VEC_TILES(BF16),
+                                                    [L2_LAYOUT_S8] = VEC_TILES(S8)};
     tiles[layout][m - 1](y, ldy, x, ldx, w, ldw, width, n, add);
 }
 
@@ -146,9 +156,9 @@ static L2_TARGET void vec_panel_columns(float *y, size_t ldy, const float *x, si
         l2_layout_expand(expanded, p, k, n);
         vec_panel_block(y, ldy, x + k, p->cols, m, expanded, L2_LAYOUT_F32, p->width, n, k > 0);
     } else {
-        size_t size = p->layout == L2_LAYOUT_F32 ? 4 : 2;
-        vec_panel_block(y, ldy, x + k, p->cols, m, (const char *)p->data + k * p->width * size,
-                        p->layout, p->width, n, k > 0);
+        vec_panel_block(y, ldy, x + k, p->cols, m,
+                        (const char *)p->data + k * p->width * vec_size(p->layout), p->layout,
+                        p->width, n, k > 0);
     }
 }
 

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <string.h>
 #include "kern/ops.h"
-#include "util/num.h"
 
 /* Queries of one key/value head that go through a block together: enough to use what is loaded. */
 #define QUERIES 64
@@ -18,25 +17,6 @@
 static size_t group_of(const struct l2_engine *e)
 {
     return e->hp.n_heads / e->hp.n_kv_heads;
-}
-
-/* One position's key and value, in place slot of a block. */
-static void store_head(const struct l2_engine *e, uint32_t block, uint32_t slot, uint32_t head,
-                       const float *k, const float *v)
-{
-    void *keys = l2_kv_keys(e->kv, block, e->layer, head);
-    void *values = l2_kv_values(e->kv, block, e->layer, head);
-    size_t dim = e->hp.head_dim, at = slot * l2_attend_stride(dim);
-    if (e->opts.kv_type == L2_KV_BF16) {
-        for (size_t d = 0; d < dim; d++) {
-            ((uint16_t *)keys)[d * L2_KV_BLOCK + slot] = l2_bf16_from_f32(k[d]);
-            ((uint16_t *)values)[at + d] = l2_bf16_from_f32(v[d]);
-        }
-        return;
-    }
-    for (size_t d = 0; d < dim; d++)
-        ((float *)keys)[d * L2_KV_BLOCK + slot] = k[d];
-    memcpy((float *)values + at, v, dim * sizeof *v);
 }
 
 /* The keys of rows [first, first + n) are rotated and go with the values into the cache. */
@@ -50,8 +30,10 @@ static void store_rows(struct l2_engine *e, void *arg, size_t first, size_t n)
         uint32_t block = row->seq->blocks[row->pos / L2_KV_BLOCK], slot = row->pos % L2_KV_BLOCK;
         float *k = e->qkv + i * width + q_width, *v = k + n_kv * dim;
         l2_rope_fwd(k, n_kv, dim, e->cos + i * (dim / 2), e->sin + i * (dim / 2));
-        for (uint32_t head = 0; head < n_kv; head++)
-            store_head(e, block, slot, head, k + head * dim, v + head * dim);
+        for (uint32_t head = 0; head < n_kv; head++) {
+            struct l2_kv_head kv = l2_kv_pool_head(e->kv, block, e->layer, head);
+            l2_kv_head_put(&kv, dim, slot, k + head * dim, v + head * dim);
+        }
     }
 }
 
@@ -137,11 +119,11 @@ struct span {
 static void attend_span(const struct l2_engine *e, const struct span *s, const uint32_t *blocks,
                         uint32_t from, uint32_t to, uint32_t last_n, uint32_t head)
 {
-    for (uint32_t b = from; b < to; b++)
-        l2_attend_block(s->q, s->n, e->hp.head_dim, l2_kv_keys(e->kv, blocks[b], e->layer, head),
-                        l2_kv_values(e->kv, blocks[b], e->layer, head),
-                        e->opts.kv_type == L2_KV_BF16, b + 1 < to ? L2_KV_BLOCK : last_n, s->max,
+    for (uint32_t b = from; b < to; b++) {
+        struct l2_kv_head kv = l2_kv_pool_head(e->kv, blocks[b], e->layer, head);
+        l2_attend_block(s->q, s->n, e->hp.head_dim, &kv, b + 1 < to ? L2_KV_BLOCK : last_n, s->max,
                         s->sum, s->o);
+    }
 }
 
 /* Attention of one chunk and key/value head: the blocks that its rows share for all of them at

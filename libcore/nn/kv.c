@@ -10,24 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include "kern/ops.h"
 #include "util/num.h"
-
-_Static_assert(L2_KV_BLOCK == L2_ATTEND_BLOCK, "the cache's blocks are attention's");
-
-static size_t size_of(enum l2_kv_type type)
-{
-    return type == L2_KV_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
-static uint64_t head_bytes(const struct l2_hparams *hp, enum l2_kv_type type)
-{
-    return (uint64_t)L2_KV_BLOCK * (hp->head_dim + l2_attend_stride(hp->head_dim)) * size_of(type);
-}
 
 uint64_t l2_kv_block_bytes(const struct l2_hparams *hp, enum l2_kv_type type)
 {
-    return (uint64_t)hp->n_layers * hp->n_kv_heads * head_bytes(hp, type);
+    return (uint64_t)hp->n_layers * hp->n_kv_heads * l2_kv_head_bytes(type, hp->head_dim);
 }
 
 uint32_t l2_kv_blocks_for(uint32_t positions)
@@ -69,8 +56,8 @@ int l2_kv_pool_new(struct l2_kv_pool **out, const struct l2_hparams *hp, enum l2
         return l2_err_memory(err, sizeof *p);
     p->n_blocks = n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2;
     p->type = type;
-    p->key_bytes = (size_t)L2_KV_BLOCK * hp->head_dim * size_of(type);
-    p->head_bytes = (size_t)head_bytes(hp, type);
+    p->head_dim = hp->head_dim;
+    p->head_bytes = l2_kv_head_bytes(type, hp->head_dim);
     p->layer_bytes = hp->n_kv_heads * p->head_bytes;
     p->block_bytes = hp->n_layers * p->layer_bytes;
     int r = L2_OK;
@@ -224,12 +211,10 @@ enum l2_kv_type l2_kv_pool_type(const struct l2_kv_pool *p)
     return p->type;
 }
 
-void *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head)
+struct l2_kv_head l2_kv_pool_head(const struct l2_kv_pool *p, uint32_t block, uint32_t layer,
+                                  uint32_t kv_head)
 {
-    return p->data + block * p->block_bytes + layer * p->layer_bytes + kv_head * p->head_bytes;
-}
-
-void *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head)
-{
-    return (char *)l2_kv_keys(p, block, layer, kv_head) + p->key_bytes;
+    return l2_kv_head_at(p->data + block * p->block_bytes + layer * p->layer_bytes +
+                             kv_head * p->head_bytes,
+                         p->type, p->head_dim);
 }

@@ -4,14 +4,11 @@
 #ifndef L2_KV_H
 #define L2_KV_H
 
+#include "kern/kv_block.h"
 #include "model/hparams.h"
 
-/* Positions a block. Sequences share whole blocks only and attention merges block by block, at
- * multiples of 64 counted from position 0; so sharing does not change the order of any sum. */
-#define L2_KV_BLOCK 64
-
-/* How keys and values are kept. BF16 rounds them, to nearest even, once: half the memory. */
-enum l2_kv_type { L2_KV_F32, L2_KV_BF16 };
+/* Sequences share whole blocks only and attention merges block by block, at multiples of
+ * L2_KV_BLOCK counted from position 0; so sharing does not change the order of any sum. */
 
 struct l2_kv_pool;
 
@@ -70,10 +67,8 @@ int l2_kv_prefix_share(struct l2_kv_pool *p, struct l2_kv_seq *s, const uint32_t
 int l2_kv_prefix_publish(struct l2_kv_pool *p, const struct l2_kv_seq *s, const uint32_t *tokens,
                          uint32_t n, struct l2_err *err) L2_MUST_CHECK;
 
-/* Keys and values of one block, layer and key/value head, as l2_attend_block takes them: keys
- * transposed (head_dim, L2_KV_BLOCK), values (L2_KV_BLOCK, l2_attend_stride(head_dim)), of the
- * pool's type. */
-void *l2_kv_keys(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
-void *l2_kv_values(const struct l2_kv_pool *p, uint32_t block, uint32_t layer, uint32_t kv_head);
+/* Keys and values of one block, layer and key/value head. */
+struct l2_kv_head l2_kv_pool_head(const struct l2_kv_pool *p, uint32_t block, uint32_t layer,
+                                  uint32_t kv_head);
 
 #endif

@@ -21,7 +21,8 @@ struct l2_kv_pool {
     char *data; /* n_blocks * block_bytes; mapped */
     size_t bytes;
     enum l2_kv_type type;
-    size_t block_bytes, layer_bytes, head_bytes, key_bytes; /* each part of the one before */
+    size_t head_dim;
+    size_t block_bytes, layer_bytes, head_bytes; /* each part of the one before */
     uint32_t n_blocks;
     uint32_t *refs; /* sequences that have a block */
     uint32_t *free; /* stack of the blocks that none has and that are not known */

@@ -54,13 +54,14 @@ static void test_size(void **state)
 static void test_places(void **state)
 {
     struct l2_kv_pool *p = pool_of(5);
-    size_t n_keys = 64 * 24, n_values = 64 * l2_attend_stride(24);
+    size_t n_keys = 64 * 24, n_values = 64 * l2_kv_stride(24);
     (void)state;
     for (int pass = 0; pass < 2; pass++)
         for (uint32_t b = 0; b < 5; b++)
             for (uint32_t l = 0; l < 3; l++)
                 for (uint32_t h = 0; h < 2; h++) {
-                    float *k = l2_kv_keys(p, b, l, h), *v = l2_kv_values(p, b, l, h);
+                    struct l2_kv_head at = l2_kv_pool_head(p, b, l, h);
+                    float *k = at.k, *v = at.v;
                     float mark = (float)(b * 100 + l * 10 + h);
                     for (size_t i = 0; i < n_keys; i++)
                         if (pass == 0)
@@ -114,16 +115,16 @@ static void test_fork(void **state)
     (void)state;
     reserve(p, &a, 150);
     a.len = 150;
-    ((float *)l2_kv_keys(p, a.blocks[2], 1, 1))[5] = 12.5f;
-    ((float *)l2_kv_values(p, a.blocks[2], 2, 0))[7] = 13.5f;
+    ((float *)l2_kv_pool_head(p, a.blocks[2], 1, 1).k)[5] = 12.5f;
+    ((float *)l2_kv_pool_head(p, a.blocks[2], 2, 0).v)[7] = 13.5f;
     assert_int_equal(l2_kv_seq_fork(p, &b, &a, 140, &err), L2_OK);
     assert_int_equal(b.len, 140);
     assert_int_equal(b.n_blocks, 3);
     assert_int_equal(b.blocks[0], a.blocks[0]);
     assert_int_equal(b.blocks[1], a.blocks[1]);
     assert_int_not_equal(b.blocks[2], a.blocks[2]);
-    assert_true(((float *)l2_kv_keys(p, b.blocks[2], 1, 1))[5] == 12.5f);
-    assert_true(((float *)l2_kv_values(p, b.blocks[2], 2, 0))[7] == 13.5f);
+    assert_true(((float *)l2_kv_pool_head(p, b.blocks[2], 1, 1).k)[5] == 12.5f);
+    assert_true(((float *)l2_kv_pool_head(p, b.blocks[2], 2, 0).v)[7] == 13.5f);
     assert_true(l2_kv_seq_writable(p, &b, 140));
     assert_false(l2_kv_seq_writable(p, &b, 100));
     assert_int_equal(l2_kv_seq_fork(p, &c, &a, 128, &err), L2_OK); /* nothing to copy */
@@ -157,7 +158,7 @@ static void test_truncate_shared(void **state)
     (void)state;
     reserve(p, &a, 128);
     a.len = 128;
-    ((float *)l2_kv_keys(p, a.blocks[1], 0, 0))[3] = 7;
+    ((float *)l2_kv_pool_head(p, a.blocks[1], 0, 0).k)[3] = 7;
     assert_int_equal(l2_kv_seq_fork(p, &b, &a, 128, &err), L2_OK);
     l2_kv_seq_truncate(p, &b, 70);
     assert_int_equal(b.n_blocks, 2);
@@ -168,7 +169,7 @@ static void test_truncate_shared(void **state)
     assert_true(l2_kv_seq_writable(p, &b, 70) && l2_kv_seq_writable(p, &a, 70));
     assert_int_equal(b.blocks[0], a.blocks[0]);
     assert_int_not_equal(b.blocks[1], a.blocks[1]);
-    assert_true(((float *)l2_kv_keys(p, b.blocks[1], 0, 0))[3] == 7);
+    assert_true(((float *)l2_kv_pool_head(p, b.blocks[1], 0, 0).k)[3] == 7);
     l2_kv_seq_truncate(p, &b, 64); /* at a boundary there is nothing to copy */
     assert_int_equal(b.n_blocks, 1);
     reserve(p, &b, 192);

@@ -189,8 +189,8 @@ static void test_logsumexp(void **state)
 #define MAX_GROUP 70
 
 struct cache {
-    float k[BLOCKS][MAX_DIM * L2_ATTEND_BLOCK];
-    float v[BLOCKS][L2_ATTEND_BLOCK * MAX_DIM];
+    float k[BLOCKS][MAX_DIM * L2_KV_BLOCK];
+    float v[BLOCKS][L2_KV_BLOCK * MAX_DIM];
     float rows_k[POSITIONS * MAX_DIM], rows_v[POSITIONS * MAX_DIM];
     float q[MAX_GROUP * MAX_DIM];
     float o[MAX_GROUP * MAX_DIM], again[MAX_GROUP * MAX_DIM];
@@ -199,17 +199,17 @@ struct cache {
 /* What no position has written is NaN: it must be without effect. */
 static void fill_cache(struct cache *c, size_t dim)
 {
-    size_t stride = l2_attend_stride(dim);
+    size_t stride = l2_kv_stride(dim);
     for (size_t b = 0; b < BLOCKS; b++)
-        for (size_t i = 0; i < MAX_DIM * L2_ATTEND_BLOCK; i++)
+        for (size_t i = 0; i < MAX_DIM * L2_KV_BLOCK; i++)
             c->k[b][i] = c->v[b][i] = NAN;
     noise(c->rows_k, POSITIONS * dim, 9, 1);
     noise(c->rows_v, POSITIONS * dim, 10, 1);
     noise(c->q, MAX_GROUP * dim, 11, 1);
     for (size_t j = 0; j < POSITIONS; j++)
         for (size_t d = 0; d < dim; d++) {
-            size_t b = j / L2_ATTEND_BLOCK, slot = j % L2_ATTEND_BLOCK;
-            c->k[b][d * L2_ATTEND_BLOCK + slot] = c->rows_k[j * dim + d];
+            size_t b = j / L2_KV_BLOCK, slot = j % L2_KV_BLOCK;
+            c->k[b][d * L2_KV_BLOCK + slot] = c->rows_k[j * dim + d];
             c->v[b][slot * stride + d] = c->rows_v[j * dim + d];
         }
 }
@@ -221,10 +221,11 @@ static void attend(const struct l2_simd *set, struct cache *c, size_t first, siz
     memset(o, 0, group * dim * sizeof *o);
     for (size_t g = 0; g < group; g++)
         m[g] = -INFINITY, l[g] = 0;
-    for (size_t b = 0; b * L2_ATTEND_BLOCK < n; b++) {
-        size_t left = n - b * L2_ATTEND_BLOCK;
-        set->attend_block(c->q + first * dim, group, dim, c->k[b], c->v[b], false,
-                          left < L2_ATTEND_BLOCK ? left : L2_ATTEND_BLOCK, m, l, o);
+    for (size_t b = 0; b * L2_KV_BLOCK < n; b++) {
+        size_t left = n - b * L2_KV_BLOCK;
+        const struct l2_kv_head kv = {.type = L2_KV_F32, .k = c->k[b], .v = c->v[b]};
+        set->attend_block(c->q + first * dim, group, dim, &kv,
+                          left < L2_KV_BLOCK ? left : L2_KV_BLOCK, m, l, o);
     }
     for (size_t g = 0; g < group; g++)
         for (size_t d = 0; d < dim; d++)
@@ -272,56 +273,151 @@ static void test_attention(void **state)
 /* Scores far apart, where the running maximum has to move. */
 static void test_attention_extremes(void **state)
 {
-    float k[2 * L2_ATTEND_BLOCK] = {0}, v[L2_ATTEND_BLOCK * 16] = {0}, q[2] = {1, 0}, o[2] = {0};
+    float k[2 * L2_KV_BLOCK] = {0}, v[L2_KV_BLOCK * 16] = {0}, q[2] = {1, 0}, o[2] = {0};
     float m = -INFINITY, l = 0;
+    const struct l2_kv_head kv = {.type = L2_KV_F32, .k = k, .v = v};
     (void)state;
-    for (int j = 0; j < L2_ATTEND_BLOCK; j++) {
+    for (int j = 0; j < L2_KV_BLOCK; j++) {
         k[j] = j == 5 ? 200.0f : -200.0f;
         v[j * 16] = (float)j;
     }
-    l2_attend_block(q, 1, 2, k, v, false, 5, &m, &l, o);
+    l2_attend_block(q, 1, 2, &kv, 5, &m, &l, o);
     assert_true(m == -200 && l == 5 && o[0] == 10); /* 0 + 1 + 2 + 3 + 4 */
-    l2_attend_block(q, 1, 2, k, v, false, 64, &m, &l, o);
+    l2_attend_block(q, 1, 2, &kv, 64, &m, &l, o);
     assert_true(m == 200 && l == 1 && o[0] == 5);
     k[7] = NAN;
-    l2_attend_block(q, 1, 2, k, v, false, 64, &m, &l, o);
+    l2_attend_block(q, 1, 2, &kv, 64, &m, &l, o);
     assert_true(isnan(l) && isnan(o[0]));
 }
 
-/* Keys and values in bf16 count as the floats that they are, to the bit. */
-static void test_attention_bf16(void **state)
+#define NARROW_DIM 144
+
+/* Blocks of one type, and their values as floats. */
+struct narrow {
+    struct l2_kv_head kv, f32;
+    void *data, *floats;
+};
+
+static struct narrow narrow_new(enum l2_kv_type type, size_t dim)
 {
-    static const size_t dims[] = {2, 48, 64, 80, 144};
-    static float k[MAX_DIM * L2_ATTEND_BLOCK], v[L2_ATTEND_BLOCK * MAX_DIM];
-    static uint16_t k16[MAX_DIM * L2_ATTEND_BLOCK], v16[L2_ATTEND_BLOCK * MAX_DIM];
-    static float q[MAX_GROUP * MAX_DIM], o[2][MAX_GROUP * MAX_DIM];
-    const struct l2_simd *sets[L2_SIMD_MAX];
-    size_t n_sets = l2_simd_all(sets), n_values = MAX_DIM * L2_ATTEND_BLOCK;
-    (void)state;
-    noise(k, n_values, 21, 1);
-    noise(v, n_values, 22, 1);
-    noise(q, MAX_GROUP * MAX_DIM, 23, 1);
-    for (size_t i = 0; i < n_values; i++) {
-        k[i] = l2_f32_from_bf16(k16[i] = l2_bf16_from_f32(k[i]));
-        v[i] = l2_f32_from_bf16(v16[i] = l2_bf16_from_f32(v[i]));
+    struct narrow b;
+    b.data = calloc(1, l2_kv_head_bytes(type, dim));
+    b.floats = calloc(1, l2_kv_head_bytes(L2_KV_F32, dim));
+    assert_non_null(b.data);
+    assert_non_null(b.floats);
+    b.kv = l2_kv_head_at(b.data, type, dim);
+    b.f32 = l2_kv_head_at(b.floats, L2_KV_F32, dim);
+    for (size_t slot = 0; slot < L2_KV_BLOCK; slot++) {
+        float k[NARROW_DIM], v[NARROW_DIM];
+        noise(k, dim, 21 + (unsigned)slot, 1 + (float)slot);
+        noise(v, dim, 122 + (unsigned)slot, 3 / (1 + (float)slot));
+        l2_kv_head_put(&b.kv, dim, slot, k, v);
+        l2_kv_head_put(&b.f32, dim, slot, k, v);
     }
+    return b;
+}
+
+/* Every key and value is within the error of its type, and put where it belongs. */
+static void check_stored(const struct narrow *b, size_t dim)
+{
+    const float *fk = b->f32.k, *fv = b->f32.v;
+    for (size_t slot = 0; slot < L2_KV_BLOCK; slot++) {
+        float most_k = 0, most_v = 0;
+        for (size_t d = 0; d < dim; d++) {
+            most_k = fmaxf(most_k, fabsf(fk[d * L2_KV_BLOCK + slot]));
+            most_v = fmaxf(most_v, fabsf(fv[slot * l2_kv_stride(dim) + d]));
+        }
+        for (size_t d = 0; d < dim; d++) {
+            size_t at_k = d * L2_KV_BLOCK + slot, at_v = slot * l2_kv_stride(dim) + d;
+            float k, v, bound_k, bound_v;
+            if (b->kv.type == L2_KV_BF16) {
+                k = l2_f32_from_bf16(((const uint16_t *)b->kv.k)[at_k]);
+                v = l2_f32_from_bf16(((const uint16_t *)b->kv.v)[at_v]);
+                bound_k = fabsf(fk[at_k]) / 256;
+                bound_v = fabsf(fv[at_v]) / 256;
+            } else {
+                k = (float)((const int8_t *)b->kv.k)[at_k] * b->kv.k_scale[slot];
+                v = (float)((const int8_t *)b->kv.v)[at_v] * b->kv.v_scale[slot];
+                bound_k = most_k / 253; /* half a step, and a little for its rounding */
+                bound_v = most_v / 253;
+            }
+            assert_true(fabsf(k - fk[at_k]) <= bound_k);
+            assert_true(fabsf(v - fv[at_v]) <= bound_v);
+            ((float *)b->f32.k)[at_k] = k;
+            ((float *)b->f32.v)[at_v] = v;
+        }
+    }
+}
+
+/* One block's attention by each set and in groups of all sizes, against that over the floats which
+ * the type's keys and values stand for: bf16 to the bit, 8 bits within rounding, since scales
+ * multiply sums there; and all sets that are alike in fused to the bit. */
+static void check_narrow(const struct narrow *b, size_t dim, size_t n)
+{
+    static float q[MAX_GROUP * NARROW_DIM], want[MAX_GROUP * NARROW_DIM],
+        best[MAX_GROUP * NARROW_DIM], got[MAX_GROUP * NARROW_DIM];
+    const struct l2_simd *sets[L2_SIMD_MAX];
+    size_t n_sets = l2_simd_all(sets);
+    float m[MAX_GROUP], l[MAX_GROUP];
+    noise(q, MAX_GROUP * dim, 23, 0.05f);
     for (size_t s = 0; s < n_sets; s++)
-        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
-            for (size_t group = 1; group <= MAX_GROUP; group += 8)
-                for (size_t n = 1; n <= L2_ATTEND_BLOCK; n += 21) {
-                    float m[2][MAX_GROUP], l[2][MAX_GROUP];
-                    memset(o, 0, sizeof o);
-                    for (int way = 0; way < 2; way++) {
-                        for (size_t g = 0; g < group; g++)
-                            m[way][g] = -INFINITY, l[way][g] = 0;
-                        sets[s]->attend_block(q, group, dims[d], way ? (void *)k16 : (void *)k,
-                                              way ? (void *)v16 : (void *)v, way, n, m[way], l[way],
-                                              o[way]);
-                    }
-                    assert_memory_equal(o[0], o[1], sizeof o[0]);
-                    assert_memory_equal(m[0], m[1], group * sizeof m[0][0]);
-                    assert_memory_equal(l[0], l[1], group * sizeof l[0][0]);
-                }
+        for (size_t group = 1; group <= MAX_GROUP; group += 8) {
+            bool alike = sets[s]->fused == l2_simd_best()->fused;
+            for (int way = 0; way < 3; way++) {
+                float *o = way == 0 ? want : way == 1 ? got : best;
+                memset(o, 0, sizeof want);
+                for (size_t g = 0; g < group; g++)
+                    m[g] = -INFINITY, l[g] = 0;
+                (way == 2 ? l2_simd_best() : sets[s])
+                    ->attend_block(q, group, dim, way == 0 ? &b->f32 : &b->kv, n, m, l, o);
+                for (size_t i = 0; i < group * dim; i++)
+                    o[i] /= l[i / dim];
+            }
+            if (b->kv.type == L2_KV_BF16)
+                assert_memory_equal(got, want, sizeof want);
+            if (alike)
+                assert_memory_equal(got, best, sizeof best);
+            for (size_t i = 0; i < group * dim; i++)
+                assert_true(fabsf(got[i] - want[i]) < 2e-5f);
+        }
+}
+
+static void test_attention_narrow(void **state)
+{
+    static const enum l2_kv_type types[] = {L2_KV_BF16, L2_KV_Q8};
+    static const size_t dims[] = {2, 48, 64, 80, NARROW_DIM};
+    (void)state;
+    for (size_t t = 0; t < 2; t++)
+        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+            struct narrow b = narrow_new(types[t], dims[d]);
+            check_stored(&b, dims[d]);
+            for (size_t n = 1; n <= L2_KV_BLOCK; n += 21)
+                check_narrow(&b, dims[d], n);
+            free(b.data);
+            free(b.floats);
+        }
+}
+
+/* What cannot be kept in 8 bits is not kept as something else. */
+static void test_q8_extremes(void **state)
+{
+    struct l2_kv_head h;
+    float k[3] = {1, NAN, 2}, v[3] = {-INFINITY, 0, 1}, small[3] = {1e-31f, -1e-38f, 0},
+          wide[3] = {3.4e38f, -3.4e38f, 1e30f}, q[3] = {1, 1, 1}, o[3] = {0}, m = -INFINITY, l = 0;
+    void *data = malloc(l2_kv_head_bytes(L2_KV_Q8, 3));
+    (void)state;
+    assert_non_null(data);
+    h = l2_kv_head_at(data, L2_KV_Q8, 3);
+    l2_kv_head_put(&h, 3, 0, small, wide);
+    assert_true(h.k_scale[0] == 0 && ((int8_t *)h.k)[0] == 0);
+    assert_true(((int8_t *)h.v)[0] == 127 && ((int8_t *)h.v)[1] == -127 && ((int8_t *)h.v)[2] == 0);
+    l2_kv_head_put(&h, 3, 1, k, v);
+    assert_true(isnan(h.k_scale[1]) && isnan(h.v_scale[1]));
+    l2_attend_block(q, 1, 3, &h, 1, &m, &l, o); /* what lies behind is without effect */
+    assert_true(l == 1 && fabsf(o[0] / 3.4e38f - 1) < 1e-6f);
+    l2_attend_block(q, 1, 3, &h, 2, &m, &l, o);
+    assert_true(isnan(o[0]));
+    free(data);
 }
 
 int main(void)
@@ -334,7 +430,8 @@ int main(void)
         cmocka_unit_test(test_logsumexp),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_extremes),
-        cmocka_unit_test(test_attention_bf16),
+        cmocka_unit_test(test_attention_narrow),
+        cmocka_unit_test(test_q8_extremes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
