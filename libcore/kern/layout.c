@@ -15,11 +15,11 @@ size_t l2_layout_stripe(enum l2_layout layout, size_t n)
     case L2_LAYOUT_BF16_PAIRS:
         return 16 * 4 * ((n + 1) / 2);
     case L2_LAYOUT_Q8_0:
-        return 16 * (n + n / 32 * 2);
+        return 16 * n + (n + 63) / 64 * 64;
     case L2_LAYOUT_Q4_K:
         return n / 256 * 16 * (128 + 2 + 2 + 8 + 8);
     case L2_LAYOUT_Q6_K:
-        return n / 256 * 16 * (128 + 64 + 16 + 2);
+        return n / 256 * (64 + 4 * (64 + 768));
     default:
         return 16 * 4 * n;
     }
@@ -63,45 +63,43 @@ static float f16(const uint8_t *p, size_t i)
     return l2_f32_from_f16(h);
 }
 
-/* Byte of row r, column k among groups of whole bytes. */
-static size_t group_byte(size_t k, size_t r)
-{
-    return k / 4 * 64 + 4 * r + k % 4;
-}
-
-static int nibble(const uint8_t *p, size_t k, size_t r)
-{
-    return p[k / 8 * 64 + 4 * r + k % 4] >> (k / 4 % 2 * 4) & 15;
-}
-
 static void expand_q8_0(float *out, size_t ldo, const uint8_t *p, size_t n)
 {
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++) {
+        const uint8_t *quants = p + l2_q8_0_quants(k / 32) + k / 4 % 8 * 64 + k % 4;
         for (size_t r = 0; r < 16; r++)
             out[k * ldo + r] =
-                f16(p + 16 * n, k / 32 * 16 + r) * (float)((int)p[group_byte(k, r)] - 128);
+                f16(p + l2_q8_0_scales(k / 32), r) * (float)((int)quants[4 * r] - 128);
+    }
+}
+
+static int nibble(const uint8_t *quants, size_t group, size_t k, size_t r)
+{
+    return quants[group / 2 * 64 + 4 * r + k % 4] >> (group % 2 * 4) & 15;
 }
 
 static void expand_q4_k(float *out, size_t ldo, const uint8_t *p, size_t n)
 {
-    const uint8_t *d = p + 2048, *dmin = d + 32, *scale = dmin + 32, *min = scale + 128;
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++) {
+        const uint8_t *quants = p + l2_q4_k_quants(k / 32), *scales = p + l2_q4_k_scales(k / 32);
         for (size_t r = 0; r < 16; r++) {
-            float step = f16(d, r) * scale[k / 32 * 16 + r];
-            float offset = f16(dmin, r) * min[k / 32 * 16 + r];
-            out[k * ldo + r] = step * (float)nibble(p, k, r) - offset;
+            float step = f16(p, r) * scales[r], offset = f16(p + 32, r) * scales[32 + r];
+            out[k * ldo + r] = step * (float)nibble(quants, k / 4 % 8, k, r) - offset;
         }
+    }
 }
 
 static void expand_q6_k(float *out, size_t ldo, const uint8_t *p, size_t n)
 {
-    const uint8_t *high = p + 2048, *scale = high + 1024, *d = scale + 256;
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++) {
+        const uint8_t *quants = p + l2_q6_k_quants(k / 16), *scales = p + l2_q6_k_scales(k / 16);
+        size_t group = k / 4 % 4;
         for (size_t r = 0; r < 16; r++) {
-            float step = f16(d, r) * (float)(int8_t)scale[k / 16 * 16 + r];
-            int top = high[k / 16 * 64 + 4 * r + k % 4] >> (k / 4 % 4 * 2) & 3;
-            out[k * ldo + r] = step * (float)((nibble(p, k, r) | top << 4) - 32);
+            float step = f16(p, r) * (float)(int8_t)scales[r];
+            int top = quants[128 + 4 * r + k % 4] >> (group * 2) & 3;
+            out[k * ldo + r] = step * (float)((nibble(quants, group, k, r) | top << 4) - 32);
         }
+    }
 }
 
 void l2_layout_expand(float *out, const struct l2_panel *p, size_t k, size_t n)

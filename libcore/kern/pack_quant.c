@@ -26,44 +26,44 @@ static void put_f16(uint8_t *out, size_t i, const uint8_t *in)
 static void pack_q8_0(uint8_t *out, size_t r, const uint8_t *in, size_t n)
 {
     for (size_t b = 0; b < n / 32; b++, in += 34) {
+        uint8_t *quants = out + l2_q8_0_quants(b) + 4 * r;
         for (size_t i = 0; i < 32; i++)
-            out[(8 * b + i / 4) * 64 + 4 * r + i % 4] = in[2 + i] ^ 0x80;
-        put_f16(out + 16 * n, 16 * b + r, in);
+            quants[i / 4 * 64 + i % 4] = in[2 + i] ^ 0x80;
+        put_f16(out + l2_q8_0_scales(b), r, in);
     }
 }
 
-/* Ors the nibble of column k and row r in. */
-static void put_nibble(uint8_t *out, size_t k, size_t r, unsigned v)
+/* Ors the nibble of column i of a block and row r in. */
+static void put_nibble(uint8_t *quants, size_t i, size_t r, unsigned v)
 {
-    out[k / 8 * 64 + 4 * r + k % 4] |= (uint8_t)(v << (k / 4 % 2 * 4));
+    quants[i / 8 * 64 + 4 * r + i % 4] |= (uint8_t)(v << (i / 4 % 2 * 4));
 }
 
 static void pack_q4_k(uint8_t *out, size_t r, const uint8_t *in)
 {
-    uint8_t *scales = out + 2048 + 64, scale, min;
-    put_f16(out + 2048, r, in);
-    put_f16(out + 2048 + 32, r, in + 2);
-    for (size_t j = 0; j < 8; j++) {
-        const uint8_t *q = in + 16 + 32 * (j / 2);
-        l2_kquant_scale_min(in + 4, (unsigned)j, &scale, &min);
-        scales[16 * j + r] = scale;
-        scales[128 + 16 * j + r] = min;
+    put_f16(out, r, in);
+    put_f16(out + 32, r, in + 2);
+    for (size_t b = 0; b < 8; b++) {
+        const uint8_t *q = in + 16 + 32 * (b / 2);
+        uint8_t *quants = out + l2_q4_k_quants(b), *scales = out + l2_q4_k_scales(b);
+        l2_kquant_scale_min(in + 4, (unsigned)b, &scales[r], &scales[32 + r]);
         for (size_t i = 0; i < 32; i++)
-            put_nibble(out, 32 * j + i, r, j % 2 ? q[i] >> 4 : q[i] & 15);
+            put_nibble(quants, i, r, b % 2 ? q[i] >> 4 : q[i] & 15);
     }
 }
 
 static void pack_q6_k(uint8_t *out, size_t r, const uint8_t *in)
 {
-    uint8_t *high = out + 2048, *scales = high + 1024;
-    for (size_t k = 0; k < 256; k++) {
-        unsigned q = (unsigned)l2_q6_k_value(in, (unsigned)k);
-        put_nibble(out, k, r, q & 15);
-        high[k / 16 * 64 + 4 * r + k % 4] |= (uint8_t)(q >> 4 << (k / 4 % 4 * 2));
+    put_f16(out, r, in + 208);
+    for (size_t b = 0; b < 16; b++) {
+        uint8_t *quants = out + l2_q6_k_quants(b);
+        for (size_t i = 0; i < 16; i++) {
+            unsigned q = (unsigned)l2_q6_k_value(in, (unsigned)(16 * b + i));
+            put_nibble(quants, i, r, q & 15);
+            quants[128 + 4 * r + i % 4] |= (uint8_t)(q >> 4 << (i / 4 * 2));
+        }
+        out[l2_q6_k_scales(b) + r] = in[192 + b];
     }
-    for (size_t j = 0; j < 16; j++)
-        scales[16 * j + r] = in[192 + j];
-    put_f16(scales + 256, r, in + 208);
 }
 
 void l2_pack_stripe(uint8_t *out, enum l2_layout layout, const uint8_t *const rows[16], size_t n)

@@ -15,10 +15,6 @@
 #    define NARROW_HEIGHT 4
 #endif
 
-/* Bytes ahead of where weights are read that are asked for: two pages, which is where the
- * processor's own prefetching stops. */
-#define NARROW_AHEAD 8192
-
 /* sums (m, width) of all columns for one group of tiles. */
 typedef void narrow_sums(float *sums, const struct l2_tiles *t, const struct l2_panel *p);
 

@@ -41,10 +41,7 @@ VEC_FN void pairs_stripe(float *y, size_t width, const uint32_t *x, const uint32
         vu b[4];
         VEC_UNROLL
         for (int j = 0; j < NV; j++) {
-            const uint32_t *p = w + k * width + (size_t)j * L2_LANES;
-            b[j] = *(const vu_mem *)p;
-            if (j * L2_LANES % 16 == 0 && M <= 4)
-                __builtin_prefetch((const char *)p + NARROW_AHEAD);
+            b[j] = *(const vu_mem *)(w + k * width + (size_t)j * L2_LANES);
         }
         VEC_UNROLL
         for (int i = 0; i < M; i++) {

@@ -69,16 +69,31 @@ VEC_FN vi q8_dot(vi acc, vi w, int32_t x, bool signed_weights)
 }
 #endif
 
-/* Group j of a stripe, lanes from 4 * L2_LANES * g on. */
-VEC_FN vi q8_weights(const uint8_t *w, size_t j, int g, enum q8_form form)
+/* The quants of block b: of 16 columns in Q6_K, else of 32. */
+VEC_FN const uint8_t *q8_block_of(const uint8_t *w, size_t b, enum q8_form form)
 {
-    const uint8_t *at = w + (size_t)g * 4 * L2_LANES;
+    switch (form) {
+    case Q8_FORM_Q8_0:
+        return w + l2_q8_0_quants(b);
+    case Q8_FORM_Q4_K:
+        return w + l2_q4_k_quants(b);
+    case Q8_FORM_Q6_K:
+        return w + l2_q6_k_quants(b);
+    default:
+        return w + b * (form == Q8_FORM_SIXTEEN ? 256 : 512);
+    }
+}
+
+/* Group j of a block, lanes from 4 * L2_LANES * g on. */
+VEC_FN vi q8_weights(const uint8_t *block, size_t j, int g, enum q8_form form)
+{
+    const uint8_t *at = block + (size_t)g * 4 * L2_LANES;
     if (form == Q8_FORM_Q4_K || form == Q8_FORM_Q6_K) {
         vu v = (vu)q8_load(at + j / 2 * 64);
         vu low = (j % 2 ? v >> 4 : v) & 0x0f0f0f0f;
         if (form == Q8_FORM_Q4_K)
             return (vi)low;
-        vu high = (vu)q8_load(at + 2048 + j / 4 * 64) >> (uint32_t)(j % 4 * 2);
+        vu high = (vu)q8_load(at + 128) >> (uint32_t)(j * 2);
         return (vi)(low | (high & 0x03030303) << 4);
     }
     vi v = q8_load(at + j * 64);
@@ -116,50 +131,27 @@ VEC_FN vf q8_f16(const uint8_t *p)
     return vec_from_f16((const uint16_t *)(const void *)p);
 }
 
-/* Scale of block b (of 16 columns in Q6_K, else of 32). */
-VEC_FN vf q8_scale(const uint8_t *w, size_t n, size_t b, int g, enum q8_form form)
+VEC_FN vf q8_scale(const uint8_t *w, size_t b, int g, enum q8_form form)
 {
-    size_t lane = (size_t)g * L2_LANES, i = b * 16 + lane;
+    size_t lane = (size_t)g * L2_LANES;
     switch (form) {
     case Q8_FORM_Q8_0:
-        return q8_f16(w + 16 * n + 2 * i);
+        return q8_f16(w + l2_q8_0_scales(b) + 2 * lane);
     case Q8_FORM_Q4_K:
-        return q8_f16(w + 2048 + 2 * lane) * q8_bytes(w + 2048 + 64 + i);
+        return q8_f16(w + 2 * lane) * q8_bytes(w + l2_q4_k_scales(b) + lane);
     case Q8_FORM_Q6_K:
-        return q8_f16(w + 3072 + 256 + 2 * lane) * q8_signed_bytes(w + 3072 + i);
+        return q8_f16(w + 2 * lane) * q8_signed_bytes(w + l2_q6_k_scales(b) + lane);
     default:
-        return vec_load((const float *)(const void *)(w + 4096) + i);
+        return vec_load((const float *)(const void *)(w + 4096) + b * 16 + lane);
     }
 }
 
 VEC_FN vf q8_min(const uint8_t *w, size_t b, int g, enum q8_form form)
 {
-    size_t lane = (size_t)g * L2_LANES, i = b * 16 + lane;
+    size_t lane = (size_t)g * L2_LANES;
     if (form == Q8_FORM_Q4_K)
-        return q8_f16(w + 2048 + 32 + 2 * lane) * q8_bytes(w + 2048 + 64 + 128 + i);
-    return vec_load((const float *)(const void *)(w + 4096) + 8 * 16 + i);
-}
-
-/* Asks for the weights NARROW_AHEAD bytes from here: all of a stripe's lines while its 64 groups go
- * by. */
-VEC_FN void q8_prefetch(const uint8_t *w, size_t group, enum q8_form form)
-{
-    const uint8_t *ahead = w + NARROW_AHEAD;
-    switch (form) {
-    case Q8_FORM_Q8_0:
-        __builtin_prefetch(ahead + group * 64);
-        if (group % 16 == 0) /* scales */
-            __builtin_prefetch(ahead + 4096 + group * 4);
-        break;
-    case Q8_FORM_Q4_K:
-        __builtin_prefetch(ahead + group * 37);
-        break;
-    case Q8_FORM_Q6_K:
-        __builtin_prefetch(ahead + group * 53);
-        break;
-    default:
-        break;
-    }
+        return q8_f16(w + 32 + 2 * lane) * q8_bytes(w + l2_q4_k_scales(b) + 32 + lane);
+    return vec_load((const float *)(const void *)(w + 4096) + (8 + b) * 16 + lane);
 }
 
 /* One stripe's n columns of M rows; see narrow.h for x. */
@@ -184,17 +176,16 @@ VEC_FN void q8_stripe(float *y, size_t width, const int32_t *x, const uint8_t *w
                 if (!has_min && !Q8_SIGNED(form))
                     block[i] += less[b * rows + (size_t)i];
             }
+            const uint8_t *quants = q8_block_of(w, b, form);
             VEC_UNROLL
             for (size_t j = 0; j < per; j++) {
                 size_t group = b * per + j;
-                vi v = q8_weights(w, group, g, form);
-                if (M <= 4 && g == 0)
-                    q8_prefetch(w, group, form);
+                vi v = q8_weights(quants, j, g, form);
                 VEC_UNROLL
                 for (int i = 0; i < M; i++)
                     block[i] = q8_dot(block[i], v, x[group * rows + (size_t)i], Q8_SIGNED(form));
             }
-            vf scale = q8_scale(w, n, b, g, form);
+            vf scale = q8_scale(w, b, g, form);
             VEC_UNROLL
             for (int i = 0; i < M; i++)
                 acc[i] = vec_fma(__builtin_convertvector(block[i], vf),
@@ -271,12 +262,16 @@ static L2_TARGET enum q8_form q8_unpack(uint8_t *out, const uint8_t *w, enum q8_
     float *scales = (float *)(void *)(out + 4096);
     size_t n_blocks = form == Q8_FORM_Q4_K ? 8 : 16;
     for (int g = 0; g < VEC_16; g++) {
-        for (size_t j = 0; j < 64; j++)
-            *(vi_mem *)(void *)(out + 64 * j + (size_t)g * 4 * L2_LANES) =
-                form == Q8_FORM_Q4_K ? q8_weights(w, j, g, Q8_FORM_Q4_K)
-                                     : q8_weights(w, j, g, Q8_FORM_Q6_K);
+        for (size_t b = 0; b < n_blocks; b++) {
+            uint8_t *to = out + 4096 / n_blocks * b + (size_t)g * 4 * L2_LANES;
+            for (size_t j = 0; j < 64 / n_blocks; j++, to += 64)
+                *(vi_mem *)(void *)to =
+                    form == Q8_FORM_Q4_K
+                        ? q8_weights(q8_block_of(w, b, Q8_FORM_Q4_K), j, g, Q8_FORM_Q4_K)
+                        : q8_weights(q8_block_of(w, b, Q8_FORM_Q6_K), j, g, Q8_FORM_Q6_K);
+        }
         for (size_t b = 0; b < n_blocks; b++)
-            vec_store(scales + 16 * b + (size_t)g * L2_LANES, q8_scale(w, 256, b, g, form));
+            vec_store(scales + 16 * b + (size_t)g * L2_LANES, q8_scale(w, b, g, form));
         for (size_t b = 0; b < 8 && form == Q8_FORM_Q4_K; b++)
             vec_store(scales + 128 + 16 * b + (size_t)g * L2_LANES, q8_min(w, b, g, form));
     }
