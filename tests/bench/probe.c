@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "kern/aligned.h"
 
 #define GEMM_SIZE     1024
 #define PROBE_SECONDS 0.1
@@ -49,6 +50,7 @@ struct reading {
     size_t n;         /* words in all */
     size_t n_slices;  /* one a thread */
     size_t n_streams; /* in each slice */
+    bool ahead;       /* asks for what comes, or leaves that to the processor */
     uint64_t sums[64];
 };
 
@@ -61,7 +63,8 @@ static void read_slice(void *arg, size_t slice)
     for (size_t i = 0; i + 8 <= per_stream; i += 8) {
         for (size_t s = 0; s < r->n_streams; s++) {
             const uint64_t *p = base + s * per_stream + i;
-            __builtin_prefetch(p + 256);
+            if (r->ahead)
+                __builtin_prefetch(p + 256);
             for (size_t j = 0; j < 8; j++)
                 sum[j] += p[j];
         }
@@ -75,14 +78,16 @@ double bench_probe_memory(struct l2_pool *pool)
     static const size_t streams[] = {1, 2, 4};
     struct reading r = {.n = MEMORY_BYTES / sizeof(uint64_t),
                         .n_slices = (size_t)l2_pool_threads(pool)};
-    uint64_t *data = malloc(MEMORY_BYTES);
+    struct l2_err err;
+    uint64_t *data = l2_aligned_alloc(MEMORY_BYTES, 1, &err); /* in huge pages, as weights are */
     double best = 0;
     if (!data)
         return 0;
     memset(data, 1, MEMORY_BYTES);
     r.data = data;
-    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
-        r.n_streams = streams[i];
+    for (size_t i = 0; i < 2 * sizeof streams / sizeof *streams; i++) {
+        r.n_streams = streams[i / 2];
+        r.ahead = i % 2;
         double t = bench_now();
         l2_pool_run(pool, read_slice, &r, r.n_slices);
         double rate = (double)MEMORY_BYTES / (bench_now() - t);
