@@ -12,6 +12,8 @@
 
 #include "common/cli.h"
 #include "common/modelshow.h"
+#include "common/rows.h"
+#include "model/adapter.h"
 #include "model/preset.h"
 #include "nn/init.h"
 #include "util/num.h"
@@ -57,7 +59,9 @@ static struct {
     int64_t max_tokens;
     bool tensors;
     struct count batch, positions;
-} opts = {.std = 0.02, .presets = L2_PRESETDIR, .max_tokens = 4096};
+    int kv_type;         /* that memory is told for */
+    int compare_kv_type; /* of the second model */
+} opts = {.std = 0.02, .presets = L2_PRESETDIR, .max_tokens = 4096, .kv_type = L2_KV_BF16};
 
 /* clang-format off */
 #define OPT_OUTPUT                                                                                 \
@@ -76,6 +80,9 @@ static struct {
 #define OPT_SEED                                                                                   \
     {.name = "seed", .letter = 's', .kind = L2_OPT_SEED, .arg = "N", .target = &opts.seed,         \
      .help = "of the random weights"}
+#define OPT_KV_TYPE(field, text)                                                                   \
+    {.name = "kv-type", .kind = L2_OPT_CHOICE, .arg = "TYPE", .choices = l2_kv_type_names,         \
+     .target = &opts.field, .help = text}
 #define OPT_COUNT(opt, field, most, text)                                                          \
     {.name = opt, .kind = L2_OPT_INT, .arg = "N", .min = 1, .max = most,                           \
      .target = &opts.field.value, .given = &opts.field.given, .default_text = "", .help = text}
@@ -89,6 +96,7 @@ static const struct l2_opt show_options[] = {
     OPT_COUNT("positions", positions, INT32_MAX,
               "positions of each sequence that the memory is for; the context by default"),
     OPT_COUNT("batch", batch, INT32_MAX, "sequences that the memory is for; 1 by default"),
+    OPT_KV_TYPE(kv_type, "how their keys and values are kept: f32, bf16 or q8"),
     L2_OPT_TABLE_END,
 };
 
@@ -236,6 +244,7 @@ static const struct l2_opt compare_options[] = {
      .max = 1 << 30,
      .target = &opts.max_tokens,
      .help = "of the text's beginning"},
+    OPT_KV_TYPE(compare_kv_type, "how the second model's keys and values are kept"),
     OPT_VOCAB("the vocabulary that the text is tokenised with, in place of the first model's"),
     L2_OPT_TABLE_END,
 };
@@ -267,6 +276,7 @@ static int run_show(struct l2_cli *cli)
     struct l2_err err;
     const char *path = only_operand(cli, "model");
     const struct l2_modelshow_load load = {
+        .kv_type = (enum l2_kv_type)opts.kv_type,
         .positions = opts.positions.given ? (uint32_t)opts.positions.value : 0,
         .batch = opts.batch.given ? (uint32_t)opts.batch.value : 1};
     if (!path)
@@ -549,6 +559,19 @@ static int check_mergeable(struct l2_model *const *models, size_t n, struct l2_e
     return L2_OK;
 }
 
+static int merge_adapter(struct l2_cli *cli, const struct model_out *out)
+{
+    struct l2_model *base = NULL;
+    struct l2_err err;
+    if (cli->operands.n != 2 || opts.weights.n > 0)
+        return l2_cli_usage(cli, "want one model, its adapters, and no weights");
+    int r = l2_model_open(&base, cli->operands.v[0], &err);
+    if (r == L2_OK)
+        r = model_write_adapted(cli, out, base, cli->operands.v[1], &err);
+    l2_model_close(base);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
 static int run_merge(struct l2_cli *cli)
 {
     struct l2_err err;
@@ -559,6 +582,8 @@ static int run_merge(struct l2_cli *cli)
         return l2_cli_usage(cli, "want at least two models, got %zu", n);
     if (!has_output(cli))
         return 2;
+    if (l2_adapter_detect(cli->operands.v[1]))
+        return merge_adapter(cli, &out);
     struct l2_model **models = calloc(n, sizeof *models);
     int r = models ? read_weights(&weights, n, &err) : l2_err_memory(&err, n * sizeof *models);
     if (r == L2_OK)
@@ -578,8 +603,11 @@ static int run_compare(struct l2_cli *cli)
 {
     struct l2_model *models[2] = {NULL, NULL};
     struct l2_err err;
-    const struct model_compare c = {
-        .json = opts.json, .text = opts.text, .vocab = opts.vocab, .max_tokens = opts.max_tokens};
+    const struct model_compare c = {.json = opts.json,
+                                    .text = opts.text,
+                                    .vocab = opts.vocab,
+                                    .max_tokens = opts.max_tokens,
+                                    .kv_type = (enum l2_kv_type)opts.compare_kv_type};
     if (cli->operands.n != 2)
         return l2_cli_usage(cli, "want two models, got %zu operands", cli->operands.n);
     int r = open_models(models, &cli->operands, &err);
@@ -641,6 +669,7 @@ static const char *const usage[] = {"show [OPTION]... MODEL",
                                     "convert [OPTION]... -o PATH MODEL",
                                     "quantize [OPTION]... -o FILE.gguf MODEL",
                                     "merge [OPTION]... -o PATH MODEL MODEL...",
+                                    "merge [OPTION]... -o PATH MODEL ADAPTERS",
                                     "compare [OPTION]... MODEL MODEL",
                                     "check [OPTION]... MODEL",
                                     "hash [OPTION]... MODEL",

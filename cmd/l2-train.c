@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/progress.h"
+#include "model/adapter.h"
 
 static struct l2_train_opts opts = {.least = 0.1,
                                     .weight_decay = 0.1,
@@ -217,6 +218,30 @@ static enum l2_eos_convention find_convention(const struct l2_train *t)
     return eos == answers ? L2_EOS_PRESENT : eos == 0 ? L2_EOS_ABSENT : L2_EOS_UNKNOWN;
 }
 
+static bool adapter_at(const void *arg, enum l2_role role, uint32_t layer, const float **a,
+                       const float **b)
+{
+    float *values[2];
+    if (!l2_lora_at(arg, role, layer, &values[0], &values[1]))
+        return false;
+    *a = values[0];
+    *b = values[1];
+    return true;
+}
+
+static int write_adapters(struct l2_train *t, struct l2_err *err)
+{
+    const struct l2_lora *lora = l2_trainer_lora(t->trainer);
+    struct l2_adapter_source source = {.rank = lora->opts.rank,
+                                       .alpha = lora->opts.alpha,
+                                       .at = adapter_at,
+                                       .arg = lora,
+                                       .base = opts.model};
+    if (t->kind == L2_DATA_PAIRS)
+        source.score = l2_params_at(t->params, L2_T_SCORE, 0);
+    return l2_adapter_write(opts.output, &t->hp, &source, opts.force || opts.resume, err);
+}
+
 static int write_model(struct l2_train *t, struct l2_err *err)
 {
     struct l2_hparams hp = t->params->hp;
@@ -273,7 +298,7 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
     } else if (r == L2_OK) {
         r = evaluate(t, true, err);
         if (r == L2_OK)
-            r = write_model(t, err);
+            r = opts.lora_rank > 0 && !opts.merge ? write_adapters(t, err) : write_model(t, err);
     }
     json_object_set_new(t->cli->report, "steps",
                         json_integer((json_int_t)l2_trainer_steps(t->trainer)));

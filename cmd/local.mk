@@ -66,6 +66,7 @@ bin_PROGRAMS += cmd/l2-model
 cmd_l2_model_SOURCES = \
 	%D%/l2-model.c \
 	%D%/model.h \
+	%D%/model_adapter.c \
 	%D%/model_compare.c \
 	%D%/model_convert.c \
 	%D%/model_look.c

@@ -4,6 +4,7 @@
 #define L2_CMD_MODEL_H
 
 #include "common/cli.h"
+#include "kern/kv_block.h"
 #include "model/model.h"
 #include "text/vocab.h"
 
@@ -24,12 +25,23 @@ int model_write_mean(struct l2_cli *cli, const struct model_out *out,
                      struct l2_model *const *models, size_t n, const double *weights,
                      struct l2_err *err) L2_MUST_CHECK;
 
+/* Writes rows of source, a model of hyper-parameters hp that has type, vocabulary and template of m,
+ * where none is given; fills in the summary. */
+int model_write_rows(struct l2_cli *cli, const struct model_out *out, const struct l2_model *m,
+                     const struct l2_hparams *hp, const struct l2_model_source *source,
+                     struct l2_err *err) L2_MUST_CHECK;
+
+/* Writes base with the adapters in the directory path merged into it. */
+int model_write_adapted(struct l2_cli *cli, const struct model_out *out, struct l2_model *base,
+                        const char *path, struct l2_err *err) L2_MUST_CHECK;
+
 /* How far two checkpoints are apart, tensor by tensor, and on a text. */
 struct model_compare {
     bool json;
-    const char *text;   /* a file, or NULL */
-    const char *vocab;  /* -z, or NULL: the first model's own */
-    int64_t max_tokens; /* of the text */
+    const char *text;        /* a file, or NULL */
+    const char *vocab;       /* -z, or NULL: the first model's own */
+    int64_t max_tokens;      /* of the text */
+    enum l2_kv_type kv_type; /* of the second model; the first one keeps f32 */
 };
 int model_compare(struct l2_cli *cli, const struct model_compare *c, struct l2_model *a,
                   struct l2_model *b, struct l2_err *err) L2_MUST_CHECK;

@@ -251,16 +251,16 @@ static enum l2_dtype own_type(const struct l2_model *m, bool gguf, const struct 
     return L2_QUANTISED;
 }
 
-int model_write_mean(struct l2_cli *cli, const struct model_out *out,
-                     struct l2_model *const *models, size_t n, const double *weights,
+int model_write_rows(struct l2_cli *cli, const struct model_out *out, const struct l2_model *m,
+                     const struct l2_hparams *hp, const struct l2_model_source *source,
                      struct l2_err *err)
 {
-    struct mean mean = {.cli = cli, .models = models, .n = n, .weights = weights};
-    const struct l2_model_source source = {.rows = mean_rows, .arg = &mean};
+    struct l2_model view = *m; /* but of other hyper-parameters */
     bool gguf = ends_with(out->path, ".gguf");
     struct l2_gguf_opts o = {.dtype = L2_F32};
+    view.hp = *hp;
     if (out->type < 0) {
-        o.dtype = own_type(models[0], gguf, &o.quant);
+        o.dtype = own_type(m, gguf, &o.quant);
     } else if (out->type > (int)L2_BF16) {
         o.quant = l2_quant_by_name(model_types[out->type]);
         o.dtype = L2_QUANTISED;
@@ -269,17 +269,28 @@ int model_write_mean(struct l2_cli *cli, const struct model_out *out,
     }
     if (!gguf && o.dtype == L2_QUANTISED)
         return l2_err_set(err, L2_ARGUMENT, "%s is for files: want -o FILE.gguf", o.quant->name);
-    mean.total = l2_hparams_parameters(&models[0]->hp);
-    int r = alloc_row(&mean, err);
-    if (r == L2_OK)
-        r = gguf ? write_gguf(cli, out, models[0], &source, &o, err)
-                 : write_directory(out, models[0], &source, o.dtype, err);
-    free(mean.row);
+    int r = gguf ? write_gguf(cli, out, &view, source, &o, err)
+                 : write_directory(out, &view, source, o.dtype, err);
     if (r == L2_OK) {
         json_object_set_new(cli->report, "output", json_string(out->path));
         json_object_set_new(cli->report, "dtype",
                             json_string(o.quant ? o.quant->name : l2_dtype_name(o.dtype)));
-        json_object_set_new(cli->report, "parameters", json_integer((json_int_t)mean.total));
+        json_object_set_new(cli->report, "parameters",
+                            json_integer((json_int_t)l2_hparams_parameters(hp)));
     }
+    return r;
+}
+
+int model_write_mean(struct l2_cli *cli, const struct model_out *out,
+                     struct l2_model *const *models, size_t n, const double *weights,
+                     struct l2_err *err)
+{
+    struct mean mean = {.cli = cli, .models = models, .n = n, .weights = weights};
+    const struct l2_model_source source = {.rows = mean_rows, .arg = &mean};
+    mean.total = l2_hparams_parameters(&models[0]->hp);
+    int r = alloc_row(&mean, err);
+    if (r == L2_OK)
+        r = model_write_rows(cli, out, models[0], &models[0]->hp, &source, err);
+    free(mean.row);
     return r;
 }

@@ -113,6 +113,10 @@ libcore_libl2_a_SOURCES += \
 	%D%/data/shape_read.c \
 	%D%/data/shape_write.c
 libcore_libl2_a_SOURCES += \
+	%D%/model/adapter.h \
+	%D%/model/adapter_read.c \
+	%D%/model/adapter_state.h \
+	%D%/model/adapter_write.c \
 	%D%/model/fingerprint.c \
 	%D%/model/fingerprint.h \
 	%D%/model/gguf_read.c \

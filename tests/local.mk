@@ -191,6 +191,7 @@ TESTS += $(l2_unit_tests) $(l2_scripts)
 EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/model_reader.py %D%/run.sh \
 	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
+	%D%/lora_check.py \
 	%D%/train_golden.py \
 	%D%/golden/checkpoint/expected.f32 \
 	%D%/golden/checkpoint/hf-bf16/config.json \

@@ -120,8 +120,67 @@ head -c 100 pairs.l2s >cut.l2s
 fails 1 'cut.l2s' 'a cut stream' l2-train sft -m model -o x --data cut.l2s
 fails 1 'the context has room for 8' 'an overlong example' l2-train sft -m model -o x --data pairs.l2s --context 8
 
+# ---- adapters ----
+
+# adapters OUT KIND [OPTION...]
+adapters() {
+    out=$1 kind=$2
+    shift 2
+    l2-train "$kind" -q -m model -o "$out" --data pairs.l2s --batch 3 --steps 40 --lr 1e-2 --lora-rank 4 "$@"
+}
+ok 'adapters of a policy' adapters small sft --log small.jsonl
+is 'their loss falls' yes "$(sed 's/.*"loss":\([0-9.]*\).*/\1/' small.jsonl |
+    awk 'NR == 1 { first = $1 } END { print $1 < first - 0.5 ? "yes" : first " to " $1 }')"
+is 'and are adapters' "adapter_config.json adapter_model.safetensors" "$(ls small | tr '\n' ' ' | sed 's/ $//')"
+ok 'they are merged' l2-model merge -q -o large model small
+ok 'adapters of a reward model' adapters small-judge reward --lora-targets attention
+ok 'they are merged, too' l2-model merge -q -o large-judge model small-judge
+l2-score -m large-judge pairs.l2s 2>summary >/dev/null
+ok 'it prefers what was chosen' grep -q '"accuracy":1.0' summary
+ok 'merging at once' adapters at-once sft --merge --param-type f32
+ok 'adapters to parameters in f32' adapters exact sft --param-type f32
+l2-model merge -q -o exact-merged model exact
+ok 'is the same' sh -c 'l2-model compare --json at-once exact-merged | tee compared'
+is 'but for rounding' yes "$(tr ',{' '\n\n' <compared | sed -n 's/^"max":\([0-9.e-]*\)$/\1/p' | sort -g | tail -n 1 |
+    awk '{ print $1 < 1e-5 ? "yes" : $1 }')"
+fails 2 'no weights' 'adapters have no weights' l2-model merge -o x model small --weight 1 --weight 1
+l2-model init -q -s 1 -o other "$L2_SRC/examples/presets/tiny.yaml" --dim 32
+fails 1 'want shape' 'adapters of another model' l2-model merge -o x other small
+fails 2 'wants --lora-rank' 'nothing to merge' l2-train sft -m model -o x --data pairs.l2s --merge
+sed 's/"use_dora"/"x"/; s/"bias": "none"/"bias": "all"/' small/adapter_config.json >changed && cp -R small biased &&
+    cp changed biased/adapter_config.json
+fails 1 'bias is not supported' 'what PEFT can do besides' l2-model merge -o x model biased
+head -c 2000 small/adapter_model.safetensors >biased/adapter_model.safetensors
+cp small/adapter_config.json biased/
+fails 1 'adapter_model.safetensors' 'cut adapters' l2-model merge -o x model biased
+
+# resumed CASE OPTION...: a run of adapters or bf16 values that is stopped goes on to the same bits
+resumed() {
+    what=$1
+    shift
+    rm -rf one one.ckpt
+    ok "$what" l2-train sft -q -m model -o one --data pairs.l2s --batch 2 --steps 8 --save-every 3 -j 1 "$@"
+    rm -rf two two.ckpt
+    mkdir two.ckpt && cp one.ckpt/step-3 two.ckpt/
+    ok 'goes on' l2-train sft -q -m model -o two --resume --data pairs.l2s --batch 2 --steps 8 --save-every 3 -j 1 "$@"
+    ok 'to the same bits' diff -r one two
+}
+resumed 'a run with adapters' --lora-rank 2
+resumed 'a run with everything in bf16' --param-type bf16 --moment-type bf16
+resumed 'a run with moments in bf16' --moment-type bf16
+
 # ---- against the reference ----
 
+python=
+for p in /usr/bin/python3 python3; do
+    have $p && $p -c 'import numpy' 2>/dev/null && python=$p && break
+done
+if [ -n "$python" ]; then
+    ok 'adapters are what PEFT defines' "$python" "$L2_SRC/tests/lora_check.py" model small large
+    ok 'and so are those with a score head' "$python" "$L2_SRC/tests/lora_check.py" model small-judge large-judge
+else
+    skip 'adapters are what PEFT defines' 'no numpy'
+fi
 python=
 for p in /usr/bin/python3 python3; do
     have $p && $p -c 'import torch' 2>/dev/null && python=$p && break
