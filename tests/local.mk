@@ -176,6 +176,10 @@ l2_unit_tests += tests/unit/test_tokjson
 tests_unit_test_tokjson_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_tokjson.c
 tests_unit_test_tokjson_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_trainer
+tests_unit_test_trainer_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_trainer.c
+tests_unit_test_trainer_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_util
 tests_unit_test_util_SOURCES = %D%/unit/test_util.c
 tests_unit_test_util_LDADD = $(l2_test_libs)
