@@ -150,21 +150,23 @@ static int run_window(struct l2_engine *e, const uint32_t *tokens, size_t n, con
     return r;
 }
 
-static int make_engine(struct l2_engine **out, const struct l2_model *m, struct l2_pool *pool,
-                       struct l2_err *err)
+static int make_engine(struct l2_engine **out, const struct l2_model *m, enum l2_kv_type kv_type,
+                       struct l2_pool *pool, struct l2_err *err)
 {
     uint64_t blocks = l2_kv_blocks_for(m->hp.context);
     const struct l2_engine_opts o = {.backend = &l2_backend_native,
                                      .pool = pool,
                                      .max_rows = WINDOW,
                                      .max_outputs = WINDOW,
-                                     .kv_bytes = blocks * l2_kv_block_bytes(&m->hp, L2_KV_F32)};
+                                     .kv_type = kv_type,
+                                     .kv_bytes = blocks * l2_kv_block_bytes(&m->hp, kv_type)};
     return l2_engine_new(out, m, &o, err);
 }
 
 /* Windows that begin with BOS, where there is one. */
 static int predict(struct l2_cli *cli, struct predictions *p, const struct l2_model *a,
-                   const struct l2_model *b, const struct l2_ids *ids, struct l2_err *err)
+                   const struct l2_model *b, enum l2_kv_type kv_type, const struct l2_ids *ids,
+                   struct l2_err *err)
 {
     struct l2_engine *ea = NULL, *eb = NULL;
     struct l2_pool *pool = NULL;
@@ -173,9 +175,9 @@ static int predict(struct l2_cli *cli, struct predictions *p, const struct l2_mo
     bool bos = a->hp.bos != L2_NO_TOKEN;
     int r = l2_pool_new(&pool, (int)cli->threads, err);
     if (r == L2_OK)
-        r = make_engine(&ea, a, pool, err);
+        r = make_engine(&ea, a, L2_KV_F32, pool, err);
     if (r == L2_OK)
-        r = make_engine(&eb, b, pool, err);
+        r = make_engine(&eb, b, kv_type, pool, err);
     window[0] = a->hp.bos;
     while (r == L2_OK && ids->n - at >= 2) {
         size_t n = ids->n - at < most - bos ? ids->n - at : most - bos;
@@ -240,7 +242,7 @@ static int compare_text(struct l2_cli *cli, struct l2_buf *out, const struct mod
         return l2_err_at(err, L2_ARGUMENT, a->path, -1, "a model with labels predicts no text");
     r = read_text(&ids, c, a, err);
     if (r == L2_OK)
-        r = predict(cli, &p, a, b, &ids, err);
+        r = predict(cli, &p, a, b, c->kv_type, &ids, err);
     l2_ids_release(&ids);
     if (r != L2_OK)
         return r;

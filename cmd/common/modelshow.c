@@ -178,7 +178,8 @@ static uint64_t tensor_bytes(const struct l2_model *m)
 static uint64_t kv_bytes(const struct l2_hparams *hp, const struct l2_modelshow_load *load)
 {
     uint32_t positions = load->positions > 0 ? load->positions : hp->context;
-    return (uint64_t)l2_kv_blocks_for(positions) * l2_kv_block_bytes(hp, L2_KV_F32) * load->batch;
+    return (uint64_t)l2_kv_blocks_for(positions) * l2_kv_block_bytes(hp, load->kv_type) *
+           load->batch;
 }
 
 static void put_facts(struct report *p, const struct l2_model *m, const struct l2_vocab *vocab,
@@ -194,7 +195,7 @@ static void put_facts(struct report *p, const struct l2_model *m, const struct l
     put_vocab(p, vocab);
     put_count(p, "parameters", l2_hparams_parameters(&m->hp));
     put_count(p, "flops_per_token", 2 * l2_hparams_matrix_parameters(&m->hp));
-    put_count(p, "kv_bytes_per_token", l2_kv_block_bytes(&m->hp, L2_KV_F32) / L2_KV_BLOCK);
+    put_count(p, "kv_bytes_per_token", l2_kv_block_bytes(&m->hp, load->kv_type) / L2_KV_BLOCK);
     put_count(p, "kv_bytes", kv_bytes(&m->hp, load));
     put_count(p, "memory_bytes", tensor_bytes(m) + kv_bytes(&m->hp, load));
     put_count(p, "files", m->n_maps);

@@ -3,13 +3,16 @@
 #ifndef L2_MODELSHOW_H
 #define L2_MODELSHOW_H
 
+#include "kern/kv_block.h"
 #include "model/model.h"
 #include "text/vocab.h"
 #include "util/buf.h"
 
-/* What memory is told for: sequences of that many positions (0: the model's context). */
+/* What memory is told for: sequences of that many positions (0: the model's context), their keys
+ * and values kept as kv_type. */
 struct l2_modelshow_load {
     uint32_t positions, batch;
+    enum l2_kv_type kv_type;
 };
 
 /* Append to out; vocab may be NULL. The JSON is one line. */

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "common/rows.h"
+#include "kern/kv_block.h"
 #include "util/pool.h"
 
 static const char *const backend_names[] = {"native", "blas", NULL};
 /* In the order of enum l2_pack_type. */
 static const char *const quantize_names[] = {"none", "bf16", "q8_0", "q4_k", "q6_k", NULL};
-static const char *const kv_type_names[] = {"f32", "bf16", NULL};
+const char *const l2_kv_type_names[] = {"f32", "bf16", "q8", NULL};
 static const char *const activation_names[] = {"narrow", "f32", NULL};
 /* In the order of enum l2_overlong. */
 static const char *const overlong_names[] = {"error", "drop", "truncate-left", "truncate-right",
@@ -87,9 +88,9 @@ static const struct shared_row shared_rows[] = {
      .opt = {.name = "kv-type",
              .kind = L2_OPT_CHOICE,
              .arg = "TYPE",
-             .choices = kv_type_names,
-             .help = "how keys and values are kept: f32, or bf16, which takes half the memory and "
-                     "rounds them"}},
+             .choices = l2_kv_type_names,
+             .help = "how keys and values are kept: bf16, f32 (exact, twice the memory) or q8 (8 "
+                     "bits with a scale for each head of a position, about half of it)"}},
     {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.kv_bytes),
      .opt = {.name = "kv-memory",
@@ -264,6 +265,7 @@ void l2_rows_build(unsigned rows, struct l2_cli *cli, struct l2_rows_targets *t,
     cli->threads = l2_pool_default_threads();
     cli->max_record = (uint64_t)256 << 20;
     cli->model.batch = 256;
+    cli->model.kv_type = L2_KV_BF16;
 
     for (size_t i = 0; i < N_ROWS; i++) {
         const struct shared_row *s = &shared_rows[i];

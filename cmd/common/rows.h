@@ -8,6 +8,9 @@
 #define L2_ROWS_MAX 40
 
 /* What the rows that l2_cli_main itself handles are parsed into. */
+/* The names of enum l2_kv_type, and NULL. */
+extern const char *const l2_kv_type_names[];
+
 struct l2_rows_targets {
     bool help, version, print_config;
     const char *print_completion;

@@ -42,18 +42,18 @@ print(json.dumps([(r["completions"] or [r])[0]["embedding"] for r in rows]))'
 
 for backend in native blas; do
     for how in last mean none; do
-        ok "embeds ($backend, $how)" l2-embed -m "$golden/hf-f32" --backend $backend --pooling $how \
+        ok "embeds ($backend, $how)" l2-embed -m "$golden/hf-f32" --kv-type f32 --backend $backend --pooling $how \
             -o $how.$backend.l2s text.l2s
         embeddings $how.$backend.l2s >got.json
         ok "embeddings equal the reference ($backend, $how)" python3 "$compare" 2e-4 $how.json got.json
     done
 done
-l2-embed -q -m "$golden/hf-f32" --pooling mean --normalize -o normalized.l2s text.l2s
+l2-embed -q --kv-type f32 -m "$golden/hf-f32" --pooling mean --normalize -o normalized.l2s text.l2s
 embeddings normalized.l2s >got.json
 ok "--normalize gives vectors of length 1" python3 "$compare" 1e-4 normalized.json got.json
 
 # the last layer's output, normed by hand, is the default
-l2-embed -q -m "$golden/hf-f32" --layer 2 --pooling none -o layer.l2s text.l2s
+l2-embed -q --kv-type f32 -m "$golden/hf-f32" --layer 2 --pooling none -o layer.l2s text.l2s
 embeddings layer.l2s >layer.json
 python3 - "$golden" <<'E2'
 import json, struct, sys
@@ -71,7 +71,7 @@ E2
 ok "--layer gives the output of a layer before the norm" python3 "$compare" 2e-4 none.json normed.json
 fails 2 'layer' "a layer that the model does not have" l2-embed -m "$golden/hf-f32" --layer 3 text.l2s
 
-ok "--npy" l2-embed -m "$golden/hf-f32" --pooling mean --npy out.npy --ids out.ids text.l2s
+ok "--npy" l2-embed -m "$golden/hf-f32" --kv-type f32 --pooling mean --npy out.npy --ids out.ids text.l2s
 ok "the .npy file holds what the records would" python3 - <<'E2'
 import ast, json, struct
 raw = open("out.npy", "rb").read()

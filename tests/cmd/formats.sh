@@ -20,7 +20,7 @@ l2-cat -q --from-json -o text.l2s text.json
 
 # logprobs MODEL OUT: what l2 gives, as JSON
 logprobs() {
-    l2-score -q --activations f32 -m "$1" --logprob sum --per-token -o out.l2s --force text.l2s &&
+    l2-score -q --activations f32 --kv-type f32 -m "$1" --logprob sum --per-token -o out.l2s --force text.l2s &&
         l2-cat -q --json out.l2s |
         python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["completions"][0]["logprobs"]))' >"$2"
 }

@@ -48,9 +48,11 @@ awk '{ for (i = 0; i < 6; i++) printf "{\"prompt\":\"Once upon a time there was 
 generate -k 2 -n 20 --no-prefix-sharing alike.l2s | zstd -dcq >want
 generate -k 2 -n 20 --batch 50 alike.l2s | zstd -dcq >got
 same 'the same where prompts that begin alike share what was computed' want got
-generate -k 2 -n 20 --kv-type bf16 --no-prefix-sharing --batch 9 alike.l2s | zstd -dcq >want
-generate -k 2 -n 20 --kv-type bf16 -j 2 alike.l2s | zstd -dcq >got
-same 'the same with keys and values in bf16, whatever the batch and sharing' want got
+for type in f32 q8; do
+    generate -k 2 -n 20 --kv-type $type --no-prefix-sharing --batch 9 alike.l2s | zstd -dcq >want
+    generate -k 2 -n 20 --kv-type $type -j 2 alike.l2s | zstd -dcq >got
+    same "the same with keys and values in $type, whatever the batch and sharing" want got
+done
 text want.l2s | sort >want
 sed '1!G;h;$!d' prompts.jsonl | tokenize --jsonl | generate -k 9 -n 40 -s 3 | text | sort >got
 same 'the same in another order' want got

@@ -27,7 +27,7 @@ E2
         *) tolerance=0.2 ;; # of 8-bit activations
         esac
         ok "$name, $activations: scores" \
-            l2-score -m "$file" --activations $activations --logprob sum --per-token -o out.l2s --force text.l2s
+            l2-score -m "$file" --activations $activations --kv-type f32 --logprob sum --per-token -o out.l2s --force text.l2s
         is "$name: its vocabulary was checked" 0 "$(grep -c 'size only' stderr)"
         l2-cat -q --json out.l2s |
             python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["completions"][0]["logprobs"]))' >got.json

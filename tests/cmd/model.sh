@@ -46,6 +46,13 @@ cat >want <<'E2'
 {'name': 'model.layers.0.self_attn.q_proj.weight', 'dtype': 'F32', 'shape': [64, 32]} 21
 E2
 same "show says what was asked for" want got
+# 2 layers, one head of 16, and for q8 two scales
+for row in '64 f32 256' '64 bf16 128' '65 bf16 128' '1 q8 80'; do
+    set -- $row
+    ok "show: $1 positions in $2" l2-model show -q --json --positions $1 --kv-type $2 --batch 3 wide
+    is "as many bytes a position, in whole blocks" "$3 $(($3 * 64 * 3 * (($1 + 63) / 64)))" \
+        "$(python3 -c 'import json, sys; m = json.load(sys.stdin); print(m["kv_bytes_per_token"], m["kv_bytes"])' <stdout)"
+done
 printf 'dim: 16\nhidden: 20\nn_layers: 1\nn_heads: 4\nvocab_size: 30\ncontext: 9\n' >own.yaml
 ok "a preset of one's own" init ./own.yaml -o own --vocab-size 31
 ok "shows it" l2-model show -q own

@@ -38,7 +38,7 @@ E2
 make_stream pairs.l2s <pairs.json
 
 for backend in native blas; do
-    ok "rewards ($backend)" l2-score -m "$golden/rm-f32" --backend $backend --as r -o $backend.l2s \
+    ok "rewards ($backend)" l2-score -m "$golden/rm-f32" --kv-type f32 --backend $backend --as r -o $backend.l2s \
         --by-field even pairs.l2s
     cp stderr summary
     scores r $backend.l2s >got.json
@@ -106,7 +106,7 @@ E2
 make_stream text.l2s <text.json
 for backend in native blas; do
     for unit in sum mean; do
-        l2-score -q -m "$golden/hf-f32" --backend $backend --logprob $unit --per-token -o lp.$backend.$unit.l2s \
+        l2-score -q -m "$golden/hf-f32" --kv-type f32 --backend $backend --logprob $unit --per-token -o lp.$backend.$unit.l2s \
             text.l2s
         scores logprob lp.$backend.$unit.l2s >got.json
         ok "log-probability equals the reference ($backend, $unit)" python3 "$compare" 2e-3 $unit.json got.json
@@ -114,6 +114,16 @@ for backend in native blas; do
     l2-cat -q --json lp.$backend.sum.l2s |
         python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["completions"][0]["logprobs"]))' >got.json
     ok "log-probabilities of the tokens equal the reference ($backend)" python3 "$compare" 2e-4 lp.json got.json
+done
+
+# what rounded keys and values cost: types, tolerance of a token's log-probability
+for row in bf16:0.02 q8:0.05; do
+    type=${row%:*}
+    l2-score -q -m "$golden/hf-f32" --kv-type $type --logprob sum --per-token -o lp.$type.l2s text.l2s
+    l2-cat -q --json lp.$type.l2s |
+        python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["completions"][0]["logprobs"]))' >got.json
+    ok "log-probabilities with keys and values in $type" python3 "$compare" ${row#*:} lp.json got.json
+    fails 1 'largest difference' "which are not exact ($type)" python3 "$compare" 1e-5 lp.json got.json
 done
 
 # what cannot be scored

@@ -340,40 +340,50 @@ static void check_equal_bits(const struct l2_model *m, enum l2_kv_type kv)
 static void test_equal_bits(void **state)
 {
     (void)state;
-    for (int dtype = 0; dtype < 2; dtype++) {
-        struct l2_model *m = model_new(&small_hp, dtype ? L2_BF16 : L2_F32);
-        check_equal_bits(m, dtype ? L2_KV_BF16 : L2_KV_F32);
+    for (int kv = L2_KV_F32; kv <= L2_KV_Q8; kv++) {
+        struct l2_model *m = model_new(&small_hp, kv == L2_KV_F32 ? L2_F32 : L2_BF16);
+        check_equal_bits(m, (enum l2_kv_type)kv);
         model_free(m);
     }
 }
 
-/* Keys and values in bf16 change logits a little, and not by nothing. */
-static void test_kv_bf16(void **state)
+/* How far logits move, as a share of their size, when keys and values are kept as type. */
+static double moved_by(const struct l2_model *m, enum l2_kv_type type)
 {
-    struct l2_model *m = model_new(&small_hp, L2_F32);
     struct l2_engine_opts opts = opts_of(&l2_backend_native, NULL);
     struct l2_engine *exact = engine_of(m, opts), *rounded;
-    size_t n = N_SEQS * LENGTH * (size_t)small_hp.vocab_size;
+    size_t n = N_SEQS * LENGTH * (size_t)m->hp.vocab_size;
     double difference = 0, size = 0;
-    (void)state;
-    opts.kv_type = L2_KV_BF16;
+    opts.kv_type = type;
     rounded = engine_of(m, opts);
-    assert_int_equal(l2_kv_pool_type(l2_engine_kv(rounded)), L2_KV_BF16);
-    assert_int_equal(2 * l2_kv_block_bytes(&small_hp, L2_KV_BF16),
-                     l2_kv_block_bytes(&small_hp, L2_KV_F32));
+    assert_int_equal(l2_kv_pool_type(l2_engine_kv(rounded)), type);
     float *a = one_by_one(exact), *b = one_by_one(rounded);
     for (size_t i = 0; i < n; i++) {
         difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
         size += (double)a[i] * a[i];
     }
-    double share = sqrt(difference / size);
-    printf("# bf16 keys and values: logits move by %.2g of their size\n", share);
-    assert_true(share > 0 && share < 0.02);
     free(a);
     free(b);
     l2_engine_free(exact);
     l2_engine_free(rounded);
+    return sqrt(difference / size);
+}
+
+/* Narrow keys and values change logits a little, and not by nothing, and take the less memory. */
+static void test_kv_types(void **state)
+{
+    struct l2_hparams hp = small_hp;
+    struct l2_model *m = model_new(&hp, L2_F32);
+    double bf16 = moved_by(m, L2_KV_BF16), q8 = moved_by(m, L2_KV_Q8);
+    (void)state;
+    printf("# logits move by %.2g of their size with bf16, %.2g with 8 bits\n", bf16, q8);
+    assert_true(bf16 > 0 && bf16 < 0.02);
+    assert_true(q8 > 0 && q8 < 0.04);
     model_free(m);
+    assert_int_equal(2 * l2_kv_block_bytes(&hp, L2_KV_BF16), l2_kv_block_bytes(&hp, L2_KV_F32));
+    hp.head_dim = 64; /* 64 bytes and a scale for what takes 128 */
+    assert_int_equal(32 * l2_kv_block_bytes(&hp, L2_KV_Q8),
+                     17 * l2_kv_block_bytes(&hp, L2_KV_BF16));
 }
 
 /* Wide enough that every product and every row operation is split over threads. */
@@ -793,7 +803,7 @@ static void test_golden_reward(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kv_bf16),         cmocka_unit_test(test_equal_bits),
+        cmocka_unit_test(test_kv_types),        cmocka_unit_test(test_equal_bits),
         cmocka_unit_test(test_equal_bits_wide), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_layers),          cmocka_unit_test(test_nan_token),
         cmocka_unit_test(test_refusals),        cmocka_unit_test(test_memory),
