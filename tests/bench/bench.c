@@ -137,6 +137,18 @@ static int run_training(struct bench_list *l, int n_rounds, struct l2_err *err)
     return r;
 }
 
+/* One after the other, likewise. */
+static int run_heads(struct bench_list *l, int n_rounds, struct l2_err *err)
+{
+    int r = L2_OK;
+    for (size_t i = 0; bench_heads(i) && r == L2_OK; i++) {
+        r = bench_add_heads(l, i, err);
+        if (r == L2_OK)
+            r = run_list(l, n_rounds, err);
+    }
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     static char *const defaults[] = {"15m:f32", "110m:f32", "110m:bf16", NULL};
@@ -175,6 +187,8 @@ int main(int argc, char **argv)
         r = run_list(&list, n_rounds, &err);
     if (r == L2_OK)
         r = run_training(&list, n_rounds, &err);
+    if (r == L2_OK)
+        r = run_heads(&list, n_rounds, &err);
     for (char *const *m = argv[optind] ? argv + optind : defaults; *m && r == L2_OK; m++)
         r = run_model(&list, *m, n_rounds, &err);
     free(list.v);

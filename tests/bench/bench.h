@@ -48,12 +48,16 @@ int bench_add(struct bench_list *l, const struct bench_case *c, struct l2_err *e
 /* True when a case of this name would be kept: ask before building something large for it. */
 bool bench_wants(const struct bench_list *l, const char *name);
 
-/* Model cases for a shape ("15m", "110m", "1b", "7b") and a type of weights ("f32", "q8_0", ...). */
+/* Model cases for a shape ("15m", "110m", "1b", "7b") and a type of weights ("f32", "q8_0", ...).
+ */
 int bench_add_model(struct bench_list *l, const char *shape, const char *type,
                     struct l2_err *err) L2_MUST_CHECK;
 /* Training cases: their names, NULL behind the last; and one of them added. */
 const char *bench_training(size_t i);
 int bench_add_training(struct bench_list *l, const char *name, struct l2_err *err) L2_MUST_CHECK;
+/* Kinds of key/value heads (figure 24 of the Llama 2 paper), likewise. */
+const char *bench_heads(size_t i);
+int bench_add_heads(struct bench_list *l, size_t i, struct l2_err *err) L2_MUST_CHECK;
 int bench_add_streams(struct bench_list *l, struct l2_err *err) L2_MUST_CHECK;
 int bench_add_tokenizer(struct bench_list *l, struct l2_err *err) L2_MUST_CHECK;
 
