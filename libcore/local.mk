@@ -125,6 +125,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/gguf_write.h \
 	%D%/model/hf_config.c \
 	%D%/model/hf_config.h \
+	%D%/model/hf_keys.c \
+	%D%/model/hf_keys.h \
 	%D%/model/hf_read.c \
 	%D%/model/hf_read.h \
 	%D%/model/hf_write.c \

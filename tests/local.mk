@@ -86,6 +86,15 @@ l2_unit_tests += tests/unit/test_grad
 tests_unit_test_grad_SOURCES = %D%/unit/test_grad.c
 tests_unit_test_grad_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_hfconfig
+tests_unit_test_hfconfig_SOURCES = \
+	%D%/unit/model_files.c \
+	%D%/unit/model_files.h \
+	%D%/unit/scratch.c \
+	%D%/unit/scratch.h \
+	%D%/unit/test_hfconfig.c
+tests_unit_test_hfconfig_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_json
 tests_unit_test_json_SOURCES = \
 	%D%/unit/stream_samples.c \
@@ -114,6 +123,8 @@ tests_unit_test_model_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_model_bad
 tests_unit_test_model_bad_SOURCES = \
+	%D%/unit/model_files.c \
+	%D%/unit/model_files.h \
 	%D%/unit/scratch.c \
 	%D%/unit/scratch.h \
 	%D%/unit/test_model_bad.c
@@ -301,10 +312,7 @@ CLEANFILES += tests/bench/bench$(EXEEXT)
 tests_bench_bench_SOURCES = \
 	%D%/bench/bench.c \
 	%D%/bench/bench.h \
-	%D%/bench/bench_model.c \
-	%D%/bench/bench_model.h \
 	%D%/bench/case_engine.c \
-	%D%/bench/case_heads.c \
 	%D%/bench/case_stream.c \
 	%D%/bench/case_tokenize.c \
 	%D%/bench/case_train.c \

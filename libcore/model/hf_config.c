@@ -8,72 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/hf_keys.h"
 #include "model/hf_read.h"
 #include "util/jsonfile.h"
 #include "util/num.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)
 
-/* Keys that change what the model computes, with the one value that means "not used". */
-struct inert {
-    const char *key;
-    enum { FALSE, ONE, NOTHING } value;
-};
-static const struct inert inert_keys[] = {
-    {"qkv_bias", FALSE},
-    {"bias", FALSE},
-    {"is_encoder_decoder", FALSE},
-    {"add_cross_attention", FALSE},
-    {"use_bidirectional_attention", FALSE},
-    {"use_qk_norm", FALSE},
-    {"partial_rotary_factor", ONE},
-    {"logit_scale", ONE},
-    {"logits_scaling", ONE},
-    {"embedding_multiplier", ONE},
-    {"residual_multiplier", ONE},
-    {"attention_multiplier", NOTHING},
-    {"query_pre_attn_scalar", NOTHING},
-    {"clip_qkv", NOTHING},
-    {"no_rope_layers", NOTHING},
-    {"quantization_config", NOTHING},
-    {"compression_config", NOTHING},
-    {"attn_logit_softcapping", NOTHING},
-    {"final_logit_softcapping", NOTHING},
-    {"num_local_experts", NOTHING},
-    {"num_experts", NOTHING},
-};
-
-static bool is_inert(const json_t *v, const struct inert *k)
+static int check_activation(const json_t *j, const char *file, struct l2_err *err)
 {
-    if (!v || json_is_null(v))
-        return true;
-    if (k->value == FALSE)
-        return json_is_false(v);
-    return k->value == ONE && json_is_number(v) && json_number_value(v) == 1.0;
-}
-
-static int unsupported_key(const char *key, const json_t *value, const char *file,
-                           struct l2_err *err)
-{
-    char text[128] = "";
-    size_t n = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_COMPACT);
-    if (n > sizeof text - 1)
-        n = 0; /* too long to show; then text may hold a part of it */
-    text[n] = '\0';
-    return l2_err_at(err, L2_UNSUPPORTED, file, -1, "%s%s%s is not supported", key, n ? " " : "",
-                     text);
-}
-
-static int check_inert(const json_t *j, const char *file, struct l2_err *err)
-{
-    for (size_t i = 0; i < sizeof inert_keys / sizeof inert_keys[0]; i++) {
-        const json_t *v = json_object_get(j, inert_keys[i].key);
-        if (!is_inert(v, &inert_keys[i]))
-            return unsupported_key(inert_keys[i].key, v, file, err);
-    }
-    const char *act = json_string_value(json_object_get(j, "hidden_act"));
-    if (json_object_get(j, "hidden_act") && (!act || strcmp(act, "silu") != 0))
-        return unsupported_key("hidden_act", json_object_get(j, "hidden_act"), file, err);
+    const json_t *v = json_object_get(j, "hidden_act");
+    const char *name = json_string_value(v);
+    if (v && (!name || strcmp(name, "silu") != 0))
+        return l2_hf_key_unsupported("hidden_act", v, file, err);
     return L2_OK;
 }
 
@@ -131,23 +78,17 @@ static const char *scaling_type(const json_t *v, bool may_be_absent)
 static int read_rope(const json_t *j, const char *key, const char *file, struct l2_hparams *hp,
                      struct l2_err *err)
 {
-    const struct inert partial = {"partial_rotary_factor", ONE};
     const json_t *v = json_object_get(j, key);
-    const char *member;
-    json_t *m;
     if (!v || json_is_null(v))
         return L2_OK;
     if (!json_is_object(v))
-        return unsupported_key(key, v, file, err);
+        return l2_hf_key_unsupported(key, v, file, err);
     const char *type = scaling_type(v, strcmp(key, "rope_parameters") == 0);
-    json_object_foreach((json_t *)(uintptr_t)v, member, m)
-    {
-        if (json_is_object(m)) /* one set of parameters for each type of layer */
-            type = NULL;
-    }
-    if (!type || !is_inert(json_object_get(v, partial.key), &partial))
-        return unsupported_key(key, v, file, err);
-    int r = l2_jsonfile_real(v, "rope_theta", file, &hp->rope_theta, err);
+    if (!type)
+        return l2_hf_key_unsupported(key, v, file, err);
+    int r = l2_hf_keys_check_rope(v, key, file, err);
+    if (r == L2_OK)
+        r = l2_jsonfile_real(v, "rope_theta", file, &hp->rope_theta, err);
     if (r == L2_OK && strcmp(type, "default") != 0)
         r = read_scaling(v, type, file, hp, err);
     return r;
@@ -175,7 +116,7 @@ static int read_architecture(const json_t *j, const char *file, struct l2_hparam
     const json_t *type = json_object_get(j, "model_type");
     const char *want = *mistral ? "mistral" : "llama";
     if (type && !(json_is_string(type) && strcmp(json_string_value(type), want) == 0))
-        return unsupported_key("model_type", type, file, err);
+        return l2_hf_key_unsupported("model_type", type, file, err);
     return L2_OK;
 }
 
@@ -288,7 +229,7 @@ static int check_window(const json_t *j, const char *file, const struct l2_hpara
         return L2_OK;
     if (json_is_integer(v) && json_integer_value(v) >= (json_int_t)hp->context)
         return L2_OK;
-    return unsupported_key("sliding_window", v, file, err);
+    return l2_hf_key_unsupported("sliding_window", v, file, err);
 }
 
 /* All layers must attend to everything before them. */
@@ -296,11 +237,13 @@ static int check_layer_types(const json_t *j, const char *file, struct l2_err *e
 {
     const json_t *list = json_object_get(j, "layer_types"), *v;
     size_t i;
+    if (list && !json_is_null(list) && !json_is_array(list))
+        return l2_hf_key_unsupported("layer_types", list, file, err);
     json_array_foreach(list, i, v)
     {
         const char *type = json_string_value(v);
         if (!type || strcmp(type, "full_attention") != 0)
-            return unsupported_key("layer_types", v, file, err);
+            return l2_hf_key_unsupported("layer_types", v, file, err);
     }
     return L2_OK;
 }
@@ -312,7 +255,9 @@ static int read_config(const json_t *j, const char *file, struct l2_hparams *hp,
     *hp = (struct l2_hparams){.rope_theta = 10000.0, .bos = 1, .eos = {2}, .n_eos = 1};
     int r = read_architecture(j, file, hp, &mistral, err);
     if (r == L2_OK)
-        r = check_inert(j, file, err);
+        r = l2_hf_keys_check(j, file, err);
+    if (r == L2_OK)
+        r = check_activation(j, file, err);
     if (r == L2_OK)
         r = check_layer_types(j, file, err);
     if (r == L2_OK)

@@ -9,8 +9,7 @@
 /* Reads dir/config.json, and the EOS ids of dir/generation_config.json where that is there.
  * Architectures other than LlamaForCausalLM, LlamaForSequenceClassification and MistralForCausalLM
  * with full attention (which is a Llama), scaled RoPE other than linear and llama3, and keys that
- * would change the result in a way that is not understood, are L2_UNSUPPORTED. hp has passed
- * l2_hparams_check. */
+ * hf_keys.h does not let pass are L2_UNSUPPORTED. hp has passed l2_hparams_check. */
 int l2_hf_config_read(const char *dir, struct l2_hparams *hp, struct l2_err *err) L2_MUST_CHECK;
 
 /* Appends a config.json that transformers loads. */

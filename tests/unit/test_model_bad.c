@@ -16,6 +16,7 @@
 #include "model/model.h"
 #include "model/preset.h"
 #include "model/safetensors.h"
+#include "model_files.h"
 #include "scratch.h"
 #include "util/num.h"
 
@@ -33,216 +34,6 @@ static int teardown(void **state)
     (void)state;
     scratch_remove(scratch);
     return 0;
-}
-
-static char *golden_file(const char *name, size_t *n)
-{
-    char path[SCRATCH_PATH];
-    snprintf(path, sizeof path, "tests/golden/checkpoint/%s", name);
-    return scratch_read(source_path(path), n);
-}
-
-static void copy_golden(const char *dir, const char *name)
-{
-    char path[256];
-    size_t n;
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    char *data = golden_file(path, &n);
-    scratch_write(scratch, name, data, n);
-    free(data);
-}
-
-static int try_open(const char *path, struct l2_err *err)
-{
-    struct l2_model *m;
-    int r = l2_model_open(&m, path, err);
-    assert_int_equal(r == L2_OK, m != NULL);
-    l2_model_close(m);
-    return r;
-}
-
-/* Opens the model and wants this failure, with text in its sentence. */
-static void assert_fails(const char *path, int code, const char *text)
-{
-    struct l2_err err;
-    char line[1024];
-    int r = try_open(path, &err);
-    if (r == L2_OK)
-        fail_msg("%s: opened, want \"%s\"", path, text);
-    l2_err_format(&err, line, sizeof line);
-    if (r != code || !strstr(line, text))
-        fail_msg("want code %d and \"%s\", got %d: %s", code, text, r, line);
-}
-
-/* ---- config.json ---- */
-
-static const char base_config[] =
-    "\"hidden_size\": 8, \"intermediate_size\": 6, "
-    "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"num_key_value_heads\": 1, "
-    "\"vocab_size\": 10, \"max_position_embeddings\": 12, \"rms_norm_eps\": 1e-5";
-
-static void write_config(const char *more)
-{
-    char text[2048];
-    const char *arch =
-        strstr(more, "\"architectures\"")
-            ? ""
-            : "\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", ";
-    snprintf(text, sizeof text, "{%s%s%s%s}", arch, base_config, more[0] ? ", " : "", more);
-    scratch_write_str(scratch, "config.json", text);
-}
-
-/* What changes nothing, or is another way to say what l2 does. */
-static void test_config_accepted(void **state)
-{
-    static const char *const more[] = {
-        "",
-        "\"rope_scaling\": null",
-        "\"rope_scaling\": {\"rope_type\": \"default\"}",
-        "\"rope_scaling\": {\"type\": \"default\"}",
-        "\"rope_parameters\": {\"rope_theta\": 10000.0, \"rope_type\": \"default\"}",
-        "\"rope_parameters\": {\"rope_theta\": 10000}",
-        "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}",
-        "\"rope_parameters\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
-        "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 8192}",
-        "\"architectures\": [\"MistralForCausalLM\"], \"model_type\": \"mistral\"",
-        "\"layer_types\": [\"full_attention\", \"full_attention\"]",
-        "\"attention_bias\": false, \"mlp_bias\": false, \"hidden_act\": \"silu\"",
-        "\"attention_bias\": null, \"head_dim\": null, \"rope_theta\": null",
-        "\"partial_rotary_factor\": 1.0",
-        "\"sliding_window\": null",
-        "\"sliding_window\": 12",
-        "\"sliding_window\": 4, \"use_sliding_window\": false",
-        "\"pretraining_tp\": 1, \"use_cache\": true, \"transformers_version\": \"4.31.0\"",
-        "\"eos_token_id\": [2, 3, 4], \"bos_token_id\": null, \"pad_token_id\": -1",
-        "\"eos_token_id\": null",
-    };
-    (void)state;
-    copy_golden("hf-f32", "model.safetensors");
-    /* the reward model's file has a score that this one has no place for */
-    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
-        struct l2_err err;
-        write_config(more[i]);
-        if (try_open(scratch, &err) != L2_OK)
-            fail_msg("%s: %s", more[i], err.text);
-    }
-}
-
-static void test_config_refused(void **state)
-{
-    static const struct {
-        const char *more;
-        int code;
-        const char *text;
-    } cases[] = {
-        {"\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", L2_UNSUPPORTED,
-         "rope_scaling {\"type\":\"dynamic\",\"factor\":2.0} is not supported"},
-        {"\"rope_scaling\": {\"type\": \"linear\"}", L2_CORRUPT, "factor is not a number"},
-        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", L2_CORRUPT,
-         "scaling factor 0 is not above 0"},
-        {"\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
-         "\"high_freq_factor\": 4}",
-         L2_CORRUPT, "original context of RoPE is 0"},
-        {"\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, "
-         "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 8192}",
-         L2_CORRUPT, "from frequency factor 4 to 4"},
-        {"\"rope_scaling\": {\"factor\": 2.0}", L2_UNSUPPORTED, "rope_scaling"},
-        {"\"rope_scaling\": {\"rope_type\": \"default\", \"type\": \"yarn\"}", L2_UNSUPPORTED,
-         "rope_scaling"},
-        {"\"rope_scaling\": 2", L2_UNSUPPORTED, "rope_scaling"},
-        {"\"rope_parameters\": {\"rope_type\": \"llama3\"}", L2_CORRUPT, "factor is not a number"},
-        {"\"rope_parameters\": {\"rope_type\": \"longrope\"}", L2_UNSUPPORTED, "rope_parameters"},
-        {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5}", L2_UNSUPPORTED,
-         "rope_parameters"},
-        {"\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5e5}}", L2_UNSUPPORTED,
-         "rope_parameters"},
-        {"\"attention_bias\": true", L2_CORRUPT,
-         "has no tensor model.layers.0.self_attn.q_proj.bias"},
-        {"\"mlp_bias\": true", L2_CORRUPT, "has no tensor model.layers.0.mlp.gate_proj.bias"},
-        {"\"mlp_bias\": 1", L2_CORRUPT, "mlp_bias is not true or false"},
-        {"\"layer_types\": [\"full_attention\", \"sliding_attention\"]", L2_UNSUPPORTED,
-         "layer_types \"sliding_attention\""},
-        {"\"hidden_act\": \"gelu\"", L2_UNSUPPORTED, "hidden_act \"gelu\" is not supported"},
-        {"\"hidden_act\": 3", L2_UNSUPPORTED, "hidden_act"},
-        {"\"partial_rotary_factor\": 0.5", L2_UNSUPPORTED, "partial_rotary_factor"},
-        {"\"quantization_config\": {\"bits\": 4}", L2_UNSUPPORTED, "quantization_config"},
-        {"\"num_local_experts\": 8", L2_UNSUPPORTED, "num_local_experts"},
-        {"\"sliding_window\": 11", L2_UNSUPPORTED, "sliding_window 11"},
-        {"\"architectures\": [\"MixtralForCausalLM\"]", L2_UNSUPPORTED, "MixtralForCausalLM"},
-        {"\"architectures\": [\"MistralForCausalLM\"], \"model_type\": \"mistral\", "
-         "\"sliding_window\": 11",
-         L2_UNSUPPORTED, "sliding_window 11"},
-        {"\"architectures\": [\"MistralForCausalLM\"], \"attention_bias\": true", L2_UNSUPPORTED,
-         "attention_bias"},
-        {"\"architectures\": []", L2_FORMAT, "architectures"},
-        {"\"architectures\": \"LlamaForCausalLM\"", L2_FORMAT, "architectures"},
-        {"\"vocab_size\": 11", L2_CORRUPT, "duplicate"},
-        {"\"rope_theta\": \"x\"", L2_CORRUPT, "rope_theta is not a number"},
-        {"\"rope_theta\": -1", L2_CORRUPT, "rope_theta"},
-        {"\"rope_theta\": 1e999", L2_CORRUPT, ""},
-        {"\"tie_word_embeddings\": 1", L2_CORRUPT, "tie_word_embeddings"},
-        {"\"head_dim\": -4", L2_CORRUPT, "head_dim is -4"},
-        {"\"head_dim\": 0", L2_CORRUPT, "head_dim is 0"},
-        {"\"head_dim\": 4.0", L2_CORRUPT, "head_dim is not an integer"},
-        {"\"head_dim\": 4294967296", L2_CORRUPT, "head_dim is 4294967296"},
-        {"\"head_dim\": 99999999999999999999", L2_CORRUPT, ""},
-        {"\"head_dim\": 2", L2_CORRUPT, "want shape (2, 8), got (4, 8)"},
-        {"\"eos_token_id\": -1", L2_CORRUPT, "eos_token_id"},
-        {"\"eos_token_id\": [1, \"a\"]", L2_CORRUPT, "eos_token_id"},
-        {"\"eos_token_id\": 10", L2_CORRUPT, "EOS is token 10, but the vocabulary has 10"},
-        {"\"eos_token_id\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", L2_LIMIT, "17 ids"},
-        {"\"bos_token_id\": 10", L2_CORRUPT, "BOS"},
-        {"\"architectures\": [\"LlamaForSequenceClassification\"]", L2_CORRUPT,
-         "has no tensor score.weight"},
-        {"\"architectures\": [\"LlamaForSequenceClassification\"], \"num_labels\": 2, "
-         "\"id2label\": {\"0\": \"a\"}",
-         L2_CORRUPT, "num_labels is 2, but id2label has 1"},
-    };
-    (void)state;
-    copy_golden("hf-f32", "model.safetensors");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        write_config(cases[i].more);
-        assert_fails(scratch, cases[i].code, cases[i].text);
-    }
-    scratch_write_str(scratch, "config.json",
-                      "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 8}");
-    assert_fails(scratch, L2_CORRUPT, "has no intermediate_size");
-    scratch_write_str(scratch, "config.json", "[]");
-    assert_fails(scratch, L2_FORMAT, "not a JSON object");
-    scratch_write_str(scratch, "config.json", "");
-    assert_fails(scratch, L2_TRUNCATED, "ends before");
-    /* a layer count that would need terabytes for its table */
-    write_config("\"num_hidden_layers_\": 1");
-    char text[1024];
-    snprintf(text, sizeof text,
-             "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 8, "
-             "\"intermediate_size\": 6, \"num_hidden_layers\": 4000000000, "
-             "\"num_attention_heads\": 2, \"vocab_size\": 10, \"max_position_embeddings\": 12}");
-    scratch_write_str(scratch, "config.json", text);
-    assert_fails(scratch, L2_LIMIT, "n_layers is 4000000000");
-}
-
-static void test_generation_config(void **state)
-{
-    struct l2_model *m;
-    struct l2_err err;
-    (void)state;
-    copy_golden("hf-f32", "model.safetensors");
-    copy_golden("hf-f32", "config.json");
-    scratch_write_str(scratch, "generation_config.json", "{\"eos_token_id\": [5, 6]}");
-    assert_int_equal(l2_model_open(&m, scratch, &err), L2_OK);
-    assert_int_equal(m->hp.n_eos, 2);
-    assert_int_equal(m->hp.eos[0], 5);
-    l2_model_close(m);
-    scratch_write_str(scratch, "generation_config.json", "{\"temperature\": 0.6}");
-    assert_int_equal(l2_model_open(&m, scratch, &err), L2_OK);
-    assert_int_equal(m->hp.n_eos, 1);
-    assert_int_equal(m->hp.eos[0], 2);
-    l2_model_close(m);
-    scratch_write_str(scratch, "generation_config.json", "{\"eos_token_id\": 700}");
-    assert_fails(scratch, L2_CORRUPT, "EOS is token 700");
-    scratch_write_str(scratch, "generation_config.json", "{\"eos_token_id\":");
-    assert_fails(scratch, L2_TRUNCATED, "generation_config.json");
 }
 
 /* ---- safetensors ---- */
@@ -352,7 +143,7 @@ static void test_safetensors_lengths(void **state)
                  {2, L2_CORRUPT /* the rest */}, {0, L2_CORRUPT}};
     uint8_t data[4096];
     (void)state;
-    copy_golden("hf-f32", "config.json");
+    model_copy(scratch, "hf-f32", "config.json");
     memset(data, ' ', sizeof data);
     data[8] = '{';
     data[9] = '}';
@@ -360,7 +151,7 @@ static void test_safetensors_lengths(void **state)
         l2_put_u64le(data, cases[i].length);
         data[4095] = cases[i].length == 4096 - 8 ? '}' : ' ';
         scratch_write(scratch, "model.safetensors", data, sizeof data);
-        assert_fails(scratch, cases[i].code, "model.safetensors");
+        assert_model_fails(scratch, cases[i].code, "model.safetensors");
     }
 }
 
@@ -370,13 +161,13 @@ static void test_safetensors_nesting(void **state)
     enum { N = 200000 };
     char *header = malloc(N + 16);
     (void)state;
-    copy_golden("hf-f32", "config.json");
+    model_copy(scratch, "hf-f32", "config.json");
     assert_non_null(header);
     memcpy(header, "{\"a\":", 5);
     memset(header + 5, '[', N);
     header[5 + N] = '\0';
     write_safetensors("model.safetensors", header, 0);
-    assert_fails(scratch, L2_CORRUPT, "model.safetensors");
+    assert_model_fails(scratch, L2_CORRUPT, "model.safetensors");
     free(header);
 }
 
@@ -471,47 +262,47 @@ static void test_tensors(void **state)
          "want shape (10, 8), got (8, 10)"},
     };
     (void)state;
-    copy_golden("hf-f32", "config.json");
+    model_copy(scratch, "hf-f32", "config.json");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct l2_err err;
         write_variant(cases[i].leave_out, &cases[i].more);
         if (cases[i].code != L2_OK)
-            assert_fails(scratch, cases[i].code, cases[i].text);
-        else if (try_open(scratch, &err) != L2_OK)
+            assert_model_fails(scratch, cases[i].code, cases[i].text);
+        else if (model_try(scratch, &err) != L2_OK)
             fail_msg("%s: %s", cases[i].more.name, err.text);
     }
     /* a head that the configuration ties is not wanted, there or not */
     struct l2_err err;
-    write_config("\"tie_word_embeddings\": true");
+    model_write_config(scratch, "\"tie_word_embeddings\": true");
     write_variant(NULL, NULL);
-    assert_int_equal(try_open(scratch, &err), L2_OK);
+    assert_int_equal(model_try(scratch, &err), L2_OK);
     write_variant("lm_head.weight", &cases[0].more);
-    assert_int_equal(try_open(scratch, &err), L2_OK);
-    copy_golden("hf-f32", "config.json");
-    assert_fails(scratch, L2_CORRUPT, "has no tensor lm_head.weight");
+    assert_int_equal(model_try(scratch, &err), L2_OK);
+    model_copy(scratch, "hf-f32", "config.json");
+    assert_model_fails(scratch, L2_CORRUPT, "has no tensor lm_head.weight");
 }
 
 /* ---- sharded ---- */
 
 static void copy_sharded(void)
 {
-    copy_golden("hf-f16-sharded", "config.json");
-    copy_golden("hf-f16-sharded", "model.safetensors.index.json");
-    copy_golden("hf-f16-sharded", "model-00001-of-00003.safetensors");
-    copy_golden("hf-f16-sharded", "model-00002-of-00003.safetensors");
-    copy_golden("hf-f16-sharded", "model-00003-of-00003.safetensors");
+    model_copy(scratch, "hf-f16-sharded", "config.json");
+    model_copy(scratch, "hf-f16-sharded", "model.safetensors.index.json");
+    model_copy(scratch, "hf-f16-sharded", "model-00001-of-00003.safetensors");
+    model_copy(scratch, "hf-f16-sharded", "model-00002-of-00003.safetensors");
+    model_copy(scratch, "hf-f16-sharded", "model-00003-of-00003.safetensors");
 }
 
 /* Replaces the first `from` in the index by `to` and wants a failure. */
 static void index_fails(const char *from, const char *to, int code, const char *text)
 {
     size_t n;
-    char *index = golden_file("hf-f16-sharded/model.safetensors.index.json", &n);
+    char *index = model_golden("hf-f16-sharded/model.safetensors.index.json", &n);
     char *at = strstr(index, from), changed[4096];
     assert_non_null(at);
     snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - index), index, to, at + strlen(from));
     scratch_write_str(scratch, "model.safetensors.index.json", changed);
-    assert_fails(scratch, code, text);
+    assert_model_fails(scratch, code, text);
     free(index);
 }
 
@@ -521,7 +312,7 @@ static void test_index(void **state)
     struct l2_err err;
     (void)state;
     copy_sharded();
-    assert_int_equal(try_open(scratch, &err), L2_OK);
+    assert_int_equal(model_try(scratch, &err), L2_OK);
     const char *const escapes[] = {"\"/etc/passwd\"", "\"../x\"", "\"a/b\"", "\"..\"",
                                    "\".\"",           "\"\"",     "3",       "null"};
     for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++)
@@ -536,33 +327,35 @@ static void test_index(void **state)
     index_fails("}", "", L2_TRUNCATED, "index.json");
     copy_sharded();
     unlink(scratch_path(scratch, "model-00002-of-00003.safetensors"));
-    assert_fails(scratch, L2_SYSTEM, "model-00002-of-00003.safetensors: cannot open");
+    assert_model_fails(scratch, L2_SYSTEM, "model-00002-of-00003.safetensors: cannot open");
     /* a tensor that the index knows nothing about */
     copy_sharded();
     size_t n;
-    char *file = golden_file("hf-f16-sharded/model-00001-of-00003.safetensors", &n);
+    char *file = model_golden("hf-f16-sharded/model-00001-of-00003.safetensors", &n);
     char *name = strstr(file + 8, "embed_tokens");
     assert_non_null(name);
     memcpy(name, "EMBED", 5);
     scratch_write(scratch, "model-00001-of-00003.safetensors", file, n);
-    assert_fails(scratch, L2_CORRUPT, "but the index puts it into no file");
+    assert_model_fails(scratch, L2_CORRUPT, "but the index puts it into no file");
     free(file);
 }
 
 static void test_other_directories(void **state)
 {
     (void)state;
-    assert_fails(scratch, L2_FORMAT, "not a model: has no config.json");
+    assert_model_fails(scratch, L2_FORMAT, "not a model: has no config.json");
     scratch_write_str(scratch, "consolidated.00.pth", "PK");
-    assert_fails(scratch, L2_UNSUPPORTED, "weights in consolidated.00.pth are not supported");
+    assert_model_fails(scratch, L2_UNSUPPORTED, "weights in consolidated.00.pth are not supported");
     unlink(scratch_path(scratch, "consolidated.00.pth"));
-    copy_golden("hf-f32", "config.json");
-    assert_fails(scratch, L2_FORMAT, "has no model.safetensors and no model.safetensors.index");
+    model_copy(scratch, "hf-f32", "config.json");
+    assert_model_fails(scratch, L2_FORMAT,
+                       "has no model.safetensors and no model.safetensors.index");
     scratch_write_str(scratch, "pytorch_model.bin", "PK");
-    assert_fails(scratch, L2_UNSUPPORTED, "weights in pytorch_model.bin are not supported");
-    assert_fails(scratch_path(scratch, "nothing"), L2_SYSTEM, "nothing: cannot open");
+    assert_model_fails(scratch, L2_UNSUPPORTED, "weights in pytorch_model.bin are not supported");
+    assert_model_fails(scratch_path(scratch, "nothing"), L2_SYSTEM, "nothing: cannot open");
     assert_int_equal(mkfifo(scratch_path(scratch, "fifo"), 0666), 0);
-    assert_fails(scratch_path(scratch, "fifo"), L2_FORMAT, "neither a directory nor a regular");
+    assert_model_fails(scratch_path(scratch, "fifo"), L2_FORMAT,
+                       "neither a directory nor a regular");
 }
 
 /* ---- llama2.c ---- */
@@ -571,10 +364,10 @@ static void bin_fails(const char *golden, size_t at, const void *bytes, size_t n
                       const char *text)
 {
     size_t n;
-    char *data = golden_file(golden, &n);
+    char *data = model_golden(golden, &n);
     memcpy(data + at, bytes, n_bytes);
     scratch_write(scratch, "m.bin", data, n);
-    assert_fails(scratch_path(scratch, "m.bin"), code, text);
+    assert_model_fails(scratch_path(scratch, "m.bin"), code, text);
     free(data);
 }
 
@@ -582,12 +375,12 @@ static void test_llama2c(void **state)
 {
     size_t n;
     (void)state;
-    char *data = golden_file("v0-tied.bin", &n);
+    char *data = model_golden("v0-tied.bin", &n);
     char *longer = calloc(n + 1, 1);
     assert_non_null(longer);
     memcpy(longer, data, n);
     scratch_write(scratch, "m.bin", longer, n + 1);
-    assert_fails(scratch_path(scratch, "m.bin"), L2_CORRUPT, "1 bytes after the last tensor");
+    assert_model_fails(scratch_path(scratch, "m.bin"), L2_CORRUPT, "1 bytes after the last tensor");
     free(longer);
     free(data);
     bin_fails("v1-tied.bin", 4, "\2\0\0\0", 4, L2_UNSUPPORTED, "version 2 (quantised to 8 bits)");
@@ -612,13 +405,13 @@ static void check_prefixes(const char *dir, const char *name, size_t complete)
     char path[256];
     size_t n;
     snprintf(path, sizeof path, "%s%s%s", dir, dir[0] ? "/" : "", name);
-    char *data = golden_file(path, &n);
+    char *data = model_golden(path, &n);
     scratch_write(scratch, name, data, n);
     for (size_t len = n - complete; len-- > 0;) {
         struct l2_err err;
         assert_int_equal(truncate(scratch_path(scratch, name), (off_t)len), 0);
         const char *what = dir[0] ? scratch : scratch_path(scratch, name);
-        if (try_open(what, &err) != L2_TRUNCATED)
+        if (model_try(what, &err) != L2_TRUNCATED)
             fail_msg("%s cut to %zu of %zu bytes: code %d: %s", path, len, n, err.code, err.text);
     }
     free(data);
@@ -627,9 +420,9 @@ static void check_prefixes(const char *dir, const char *name, size_t complete)
 static void test_prefixes(void **state)
 {
     (void)state;
-    copy_golden("hf-f32", "config.json");
+    model_copy(scratch, "hf-f32", "config.json");
     check_prefixes("hf-f32", "model.safetensors", 0);
-    copy_golden("hf-f32", "model.safetensors");
+    model_copy(scratch, "hf-f32", "model.safetensors");
     check_prefixes("hf-f32", "config.json", 1); /* the line's end may go */
     unlink(scratch_path(scratch, "model.safetensors"));
     copy_sharded();
@@ -649,7 +442,7 @@ static void check_flips(const char *dir, const char *name, size_t limit)
     char path[256];
     size_t n;
     snprintf(path, sizeof path, "%s%s%s", dir, dir[0] ? "/" : "", name);
-    char *data = golden_file(path, &n);
+    char *data = model_golden(path, &n);
     scratch_write(scratch, name, data, n);
     int fd = open(scratch_path(scratch, name), O_WRONLY);
     assert_true(fd >= 0);
@@ -679,8 +472,8 @@ static void check_flips(const char *dir, const char *name, size_t limit)
 static void test_flips(void **state)
 {
     (void)state;
-    copy_golden("hf-f32", "config.json");
-    copy_golden("hf-f32", "model.safetensors");
+    model_copy(scratch, "hf-f32", "config.json");
+    model_copy(scratch, "hf-f32", "model.safetensors");
     check_flips("hf-f32", "model.safetensors", 2208);
     check_flips("hf-f32", "config.json", SIZE_MAX);
     unlink(scratch_path(scratch, "model.safetensors"));
@@ -735,9 +528,6 @@ static void test_presets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_config_accepted, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_config_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_generation_config, setup, teardown),
         cmocka_unit_test_setup_teardown(test_safetensors_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_safetensors_lengths, setup, teardown),
         cmocka_unit_test_setup_teardown(test_safetensors_nesting, setup, teardown),
