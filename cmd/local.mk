@@ -54,6 +54,11 @@ cmd_l2_cat_SOURCES = \
 	%D%/l2-cat.c
 cmd_l2_cat_LDADD = $(l2_libs)
 
+bin_PROGRAMS += cmd/l2-clean
+cmd_l2_clean_SOURCES = %D%/clean.h %D%/clean_input.c %D%/clean_output.c %D%/l2-clean.c
+cmd_l2_clean_CPPFLAGS = $(AM_CPPFLAGS) -DL2_RULESDIR='"$(rulesdir)"'
+cmd_l2_clean_LDADD = $(l2_libs)
+
 bin_PROGRAMS += cmd/l2-embed
 cmd_l2_embed_SOURCES = %D%/l2-embed.c
 cmd_l2_embed_LDADD = $(l2_model_libs)

@@ -1,4 +1,4 @@
-# What is installed beside the programs: presets of model shapes.
+# What is installed beside the programs: presets of model shapes, rules for cleaning text.
 # SPDX-License-Identifier: MIT
 
 presetsdir = $(pkgdatadir)/presets
@@ -11,5 +11,11 @@ dist_presets_DATA = \
 	%D%/presets/70b.yaml \
 	%D%/presets/7b.yaml \
 	%D%/presets/tiny.yaml
+
+rulesdir = $(pkgdatadir)/rules
+dist_rules_DATA = \
+	%D%/rules/default.yaml \
+	%D%/rules/pii.yaml \
+	%D%/rules/terms.yaml
 
 EXTRA_DIST += %D%/quickstart.sh

@@ -22,7 +22,7 @@ say() {
 
 # ---- packages and build ----
 
-packages="gcc libc6-dev make autoconf automake pkg-config libpcre2-dev libzstd-dev libopenblas-dev libyaml-dev libcbor-dev libjansson-dev"
+packages="gcc libc6-dev make autoconf automake pkg-config libpcre2-dev libzstd-dev libopenblas-dev libyaml-dev libcbor-dev libjansson-dev libutf8proc-dev"
 # shellcheck disable=SC2086 # a list
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && ! dpkg-query -W $packages >/dev/null 2>&1; then
     say "Installing what the build needs"

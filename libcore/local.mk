@@ -113,6 +113,29 @@ libcore_libl2_a_SOURCES += \
 	%D%/data/shape_read.c \
 	%D%/data/shape_write.c
 libcore_libl2_a_SOURCES += \
+	%D%/clean/charclass.c \
+	%D%/clean/charclass.h \
+	%D%/clean/clean_report.c \
+	%D%/clean/cleaner.c \
+	%D%/clean/cleaner.h \
+	%D%/clean/cleaner_state.h \
+	%D%/clean/contam.c \
+	%D%/clean/contam.h \
+	%D%/clean/markup.c \
+	%D%/clean/measure.c \
+	%D%/clean/measure.h \
+	%D%/clean/near.c \
+	%D%/clean/near.h \
+	%D%/clean/pattern.c \
+	%D%/clean/pattern.h \
+	%D%/clean/rules.c \
+	%D%/clean/rules.h \
+	%D%/clean/rules_read.c \
+	%D%/clean/scrub.c \
+	%D%/clean/scrub.h \
+	%D%/clean/seen.c \
+	%D%/clean/seen.h
+libcore_libl2_a_SOURCES += \
 	%D%/model/adapter.h \
 	%D%/model/adapter_read.c \
 	%D%/model/adapter_state.h \

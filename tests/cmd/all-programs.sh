@@ -15,6 +15,7 @@ cd "$L2_TMP/f" || exit 99
 l2-tokenize -q -z tokenizer.model prompts.jsonl >prompts.l2s 2>/dev/null
 l2-tokenize -q -z tokenizer.model pairs.jsonl >pairs.l2s 2>/dev/null
 l2-score -q -m rm --as r pairs.l2s >scored.l2s 2>/dev/null
+l2-clean -q --lines --to stream text.txt >texts.l2s 2>/dev/null
 ok 'so are streams' test -s prompts.l2s -a -s pairs.l2s -a -s scored.l2s
 
 # subcommands PROGRAM: their names, from --help
@@ -204,6 +205,12 @@ for p in $programs; do
         check_output "$p" pairs.l2s l2-cat
         check_damage "$p" pairs.l2s l2-cat
         check_marks "$p" pairs.l2s l2-cat
+        ;;
+    l2-clean)
+        check_output "$p" text.txt l2-clean --lines
+        check_output "$p" texts.l2s l2-clean
+        check_damage "$p" texts.l2s l2-clean --partial
+        check_marks "$p" texts.l2s l2-clean --partial
         ;;
     l2-embed)
         check_output "$p" pairs.l2s l2-embed -m model

@@ -22,7 +22,7 @@ examples() {
         }'
 }
 
-# Presets are found where they are installed; a test runs before that.
+# Presets and rules are found where they are installed; a test runs before that.
 mkdir "$L2_TMP/bin" && cat >"$L2_TMP/bin/l2-model" <<'WRAPPER'
 #!/bin/sh
 if [ "${1-}" = init ]; then
@@ -31,7 +31,11 @@ if [ "${1-}" = init ]; then
 fi
 exec "$L2_BIN/l2-model" "$@"
 WRAPPER
-chmod +x "$L2_TMP/bin/l2-model"
+cat >"$L2_TMP/bin/l2-clean" <<'WRAPPER'
+#!/bin/sh
+exec "$L2_BIN/l2-clean" --rules-dir "$L2_SRC/examples/rules" "$@"
+WRAPPER
+chmod +x "$L2_TMP/bin/l2-model" "$L2_TMP/bin/l2-clean"
 PATH=$L2_TMP/bin:$PATH
 
 shell=sh

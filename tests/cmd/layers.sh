@@ -11,7 +11,7 @@ rank() {
     util) echo 0 ;;
     stream | model | text) echo 1 ;;
     kern | data) echo 2 ;;
-    nn) echo 3 ;;
+    nn | clean) echo 3 ;;
     sample | train | rlhf) echo 4 ;;
     *) echo 9 ;;
     esac
@@ -23,7 +23,7 @@ includes() {
 }
 
 found=
-for layer in util stream text model data kern nn sample train rlhf; do
+for layer in util stream text clean model data kern nn sample train rlhf; do
     [ -d "libcore/$layer" ] || continue
     for f in libcore/"$layer"/*.[ch]; do
         for to in $(includes "$f"); do
