@@ -276,6 +276,9 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/embed.h \
 	%D%/sample/feed.c \
 	%D%/sample/feed.h \
+	%D%/sample/feed_admit.c \
+	%D%/sample/feed_state.h \
+	%D%/sample/feed_step.c \
 	%D%/sample/generate.c \
 	%D%/sample/generate.h \
 	%D%/sample/generate_lane.c \
