@@ -122,12 +122,23 @@ static const char *const lora_targets[] = {"attention", "all", NULL};
               .default_text = "at the end only"),                                                  \
     ROW_COUNT("eval-batches", eval_batches, 1, "micro-batches of an evaluation at most",           \
               .default_text = "all"),                                                              \
+    ROW_REAL("watts", watts, 1e9, "power of the machine, for energy_kwh in the summary",           \
+             .default_text = "the processor's energy counters, where they can be read"),           \
+    ROW_REAL("pue", pue, 100, "energy of the building by that of the machine"),                    \
+    ROW_REAL("co2-per-kwh", co2_per_kwh, 1e3, "kg of CO2-equivalent of a kWh, for co2_kg",         \
+             .default_text = "not told"),                                                          \
     ROW_COUNT("log-every", log_every, 1, "steps between lines on standard error"),                 \
     {.name = "log", .kind = L2_OPT_STRING, .arg = "FILE", .is_path = true, .target = &opts.log,    \
      .help = "append every step and evaluation to FILE, as JSON lines with the names that TRL has"}, \
     {.name = "dump-grads", .kind = L2_OPT_STRING, .arg = "FILE", .is_path = true,                  \
      .target = &opts.dump_grads,                                                                   \
      .help = "write loss and gradients of the first batch as safetensors, and take no step"}
+#define ROWS_SAMPLES                                                                               \
+    ROW_COUNT("sample-every", sample_every, 1, "steps between texts that the model makes",         \
+              .default_text = "none"),                                                             \
+    {.name = "sample-prompt", .kind = L2_OPT_STRING, .arg = "TEXT", .target = &opts.sample_prompt, \
+     .default_text = "none", .help = "what they begin with"},                                      \
+    ROW_COUNT("sample-tokens", sample_tokens, 1, "tokens of each at most")
 #define ROW_OVERLONG                                                                               \
     {.name = "overlong", .kind = L2_OPT_CHOICE, .arg = "WHAT", .choices = overlong,                \
      .target = &opts.overlong,                                                                     \
@@ -138,6 +149,7 @@ static const struct l2_opt pretrain_options[] = {
     ROWS_FILES,
     ROW_FLAG("cut-documents", cut_documents, "no attention across documents"),
     ROWS_STEPS,
+    ROWS_SAMPLES,
     L2_OPT_TABLE_END,
 };
 static const struct l2_opt sft_options[] = {
@@ -145,6 +157,7 @@ static const struct l2_opt sft_options[] = {
     ROW_OVERLONG,
     ROW_FLAG("earlier-turns", earlier_turns, "train on the answers inside of prompts, too"),
     ROWS_STEPS,
+    ROWS_SAMPLES,
     L2_OPT_TABLE_END,
 };
 static const struct l2_opt reward_options[] = {
@@ -195,6 +208,8 @@ static int train(struct l2_train *t, const char *dir, struct l2_err *err)
         r = l2_train_report_step(t, &step, err);
         if (r == L2_OK && opts.eval_every > 0 && n % (uint64_t)opts.eval_every == 0)
             r = evaluate(t, false, err);
+        if (r == L2_OK && opts.sample_every > 0 && n % (uint64_t)opts.sample_every == 0)
+            r = l2_train_sample(t, err);
         if (r == L2_OK && n % (uint64_t)opts.save_every == 0)
             r = l2_train_save(t, dir, err);
         if (r != L2_OK)
@@ -288,6 +303,7 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
     else if (r == L2_OK && found)
         r = l2_train_forget(dir, err);
     t->first_step = l2_trainer_steps(t->trainer);
+    t->has_rapl = opts.watts == 0 && l2_rapl_open(&t->rapl, L2_RAPL_DIR);
     t->started = l2_seconds();
     if (r == L2_OK)
         r = train(t, dir, err);
@@ -303,6 +319,7 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
     json_object_set_new(t->cli->report, "steps",
                         json_integer((json_int_t)l2_trainer_steps(t->trainer)));
     l2_train_report_data(t);
+    l2_train_report_energy(t);
 out:
     free(found);
     free(dir);

@@ -96,6 +96,7 @@ cmd_l2_train_SOURCES = \
 	%D%/train.h \
 	%D%/train_files.c \
 	%D%/train_report.c \
+	%D%/train_sample.c \
 	%D%/train_setup.c
 cmd_l2_train_LDADD = $(l2_model_libs)
 

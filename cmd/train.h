@@ -7,6 +7,7 @@
 
 #include "common/cli.h"
 #include "train/trainer.h"
+#include "util/rapl.h"
 
 struct l2_train_opts {
     const char *model, *output, *log, *dump_grads, *tmpdir, *sample_prompt;
@@ -44,6 +45,8 @@ struct l2_train {
     uint64_t first_step;  /* taken before this process */
     uint64_t rows;        /* computed by this process */
     double flops_per_row; /* of a step */
+    bool has_rapl;
+    struct l2_rapl rapl;
 };
 
 /* Model, parameters, data and trainer, in this order; all of it is released with the run. */
@@ -59,6 +62,13 @@ int l2_train_report_step(struct l2_train *t, const struct l2_step *step,
 /* The same for an evaluation; final: into the summary, too. */
 int l2_train_report_eval(struct l2_train *t, const struct l2_losses *losses, bool final,
                          struct l2_err *err) L2_MUST_CHECK;
+/* {"step", "sample"}, and a line that shows the text as JSON has it: control characters escaped. */
+int l2_train_report_sample(struct l2_train *t, const char *text, size_t n,
+                           struct l2_err *err) L2_MUST_CHECK;
+/* Time, energy and CO2 of this process, into the summary. */
+void l2_train_report_energy(struct l2_train *t);
+/* Makes a text with the model as it is and reports it. */
+int l2_train_sample(struct l2_train *t, struct l2_err *err) L2_MUST_CHECK;
 /* What the data are, to standard error with -v; what was left out, into the summary. */
 void l2_train_report_data(struct l2_train *t);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "common/progress.h"
 
@@ -45,6 +46,8 @@ int l2_train_report_step(struct l2_train *t, const struct l2_step *step, struct 
     rate = seconds > 0 ? (double)t->rows / seconds : 0;
     l2_data_get_counts(t->data, &counts);
     double left = (double)(t->total > n ? t->total - n : 0) * seconds / (double)(n - t->first_step);
+    if (t->has_rapl)
+        l2_rapl_update(&t->rapl);
     json_t *o = json_object();
     set_count(o, "step", n);
     set_real(o, "loss", s->loss / (double)s->n);
@@ -66,6 +69,41 @@ int l2_train_report_step(struct l2_train *t, const struct l2_step *step, struct 
                     n, t->total, s->loss / (double)s->n, step->grad_norm, step->lr, rate,
                     rate * t->flops_per_row / 1e9, left);
     return r;
+}
+
+int l2_train_report_sample(struct l2_train *t, const char *text, size_t n, struct l2_err *err)
+{
+    json_t *o = json_object(), *value = json_stringn(n > 0 ? text : "", n);
+    char *shown = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    if (!value) { /* a vocabulary whose pieces are no UTF-8 */
+        json_decref(o);
+        return L2_OK;
+    }
+    if (shown)
+        l2_cli_note(t->cli, "step %" PRIu64 ": sample %s", l2_trainer_steps(t->trainer), shown);
+    free(shown);
+    set_count(o, "step", l2_trainer_steps(t->trainer));
+    json_object_set_new(o, "sample", value);
+    return put_line(t, o, err);
+}
+
+/* The paper's table 2: power times time, times what the building takes besides (PUE);
+ * CO2-equivalent by what a kWh stands for. Counters of the processor come before --watts. */
+void l2_train_report_energy(struct l2_train *t)
+{
+    const struct l2_train_opts *o = t->opts;
+    double hours = (l2_seconds() - t->started) / 3600, kwh = hours * o->watts / 1000;
+    if (t->has_rapl) {
+        l2_rapl_update(&t->rapl);
+        kwh = t->rapl.joules / 3.6e6;
+    }
+    set_real(t->cli->report, "hours", hours);
+    if (!t->has_rapl && o->watts == 0)
+        return;
+    json_object_set_new(t->cli->report, "energy_from", json_string(t->has_rapl ? "rapl" : "watts"));
+    set_real(t->cli->report, "energy_kwh", kwh * o->pue);
+    if (o->co2_per_kwh > 0)
+        set_real(t->cli->report, "co2_kg", kwh * o->pue * o->co2_per_kwh);
 }
 
 static void set_accuracies(json_t *o, const struct l2_losses *l)

@@ -301,6 +301,15 @@ static void set_trainer_opts(struct l2_train *t)
     };
 }
 
+/* Model FLOPs of a position, forward and backward: each parameter of a matrix counts 6, and
+ * attention sees half of the context. */
+static double flops_per_row(const struct l2_train *t)
+{
+    double attention = 4.0 * t->hp.n_layers * t->hp.n_heads * t->hp.head_dim;
+    return 6 * (double)l2_hparams_matrix_parameters(&t->hp) +
+           3 * attention * t->data_opts.context / 2;
+}
+
 int l2_train_open_trainer(struct l2_train *t, struct l2_err *err)
 {
     int r = L2_OK;
@@ -311,7 +320,7 @@ int l2_train_open_trainer(struct l2_train *t, struct l2_err *err)
     if (r != L2_OK)
         return r;
     set_trainer_opts(t);
-    t->flops_per_row = 6 * (double)l2_hparams_matrix_parameters(&t->hp);
+    t->flops_per_row = flops_per_row(t);
     l2_train_report_plan(t);
     if (t->opts->plan)
         return L2_OK;

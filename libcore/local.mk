@@ -28,6 +28,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/philox.h \
 	%D%/util/pool.c \
 	%D%/util/pool.h \
+	%D%/util/rapl.c \
+	%D%/util/rapl.h \
 	%D%/util/sha256.c \
 	%D%/util/sha256.h \
 	%D%/util/utf8.c \

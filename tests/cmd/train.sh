@@ -120,6 +120,24 @@ head -c 100 pairs.l2s >cut.l2s
 fails 1 'cut.l2s' 'a cut stream' l2-train sft -m model -o x --data cut.l2s
 fails 1 'the context has room for 8' 'an overlong example' l2-train sft -m model -o x --data pairs.l2s --context 8
 
+l2-train sft -m model -o sampled --data pairs.l2s --batch 1 --context 32 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
+    --log sampled.jsonl --watts 360 --pue 1.5 --co2-per-kwh 0.4 2>summary
+is 'the steps of the epochs are counted before' "$(grep -c '"loss"' sampled.jsonl)" \
+    "$(sed -n 's/.* \([0-9]*\) steps of .*/\1/p' summary)"
+is 'texts on the way' yes "$(grep -c '"sample":"One day' sampled.jsonl | awk '{ print ($1 > 0 ? "yes" : "no") }')"
+l2-train sft -q -m model -o again --data pairs.l2s --batch 1 --context 32 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
+    --log again.jsonl
+grep '"sample"' sampled.jsonl >first.jsonl
+grep '"sample"' again.jsonl >second.jsonl
+same 'that the seed decides' first.jsonl second.jsonl
+same 'and that change nothing else' sampled/model.safetensors again/model.safetensors
+is 'energy and CO2' yes "$(tr ',{}' '\n\n\n' <summary | awk -F: '
+    { v[$1] = $2 }
+    END { kwh = v["\"hours\""] * 0.54; co2 = v["\"co2_kg\""]
+          good = kwh > 0 && v["\"energy_kwh\""] / kwh < 1.001 && v["\"energy_kwh\""] / kwh > 0.999
+          good = good && co2 / kwh > 0.3999 && co2 / kwh < 0.4001
+          print (good ? "yes" : "no") }')"
+
 # ---- adapters ----
 
 # adapters OUT KIND [OPTION...]

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,6 +20,7 @@
 #include "stream/codec.h"
 #include "train/trainer_state.h"
 #include "util/num.h"
+#include "util/rapl.h"
 
 #define CONTEXT 24
 
@@ -967,6 +969,36 @@ static void test_worker_fails(void **state)
     release_team(w, 2);
 }
 
+/* ---- energy ---- */
+
+/* Two packages, one of which begins again; a third that cannot be read. */
+static void test_energy(void **state)
+{
+    char dir[SCRATCH_PATH];
+    struct l2_rapl r;
+    (void)state;
+    scratch_make(dir);
+    assert_false(l2_rapl_open(&r, dir));
+    assert_int_equal(mkdir(scratch_path(dir, "intel-rapl:0"), 0700), 0);
+    assert_int_equal(mkdir(scratch_path(dir, "intel-rapl:2"), 0700), 0);
+    assert_int_equal(mkdir(scratch_path(dir, "intel-rapl:3"), 0700), 0);
+    scratch_write_str(dir, "intel-rapl:0/energy_uj", "1000000\n");
+    scratch_write_str(dir, "intel-rapl:2/energy_uj", "9000000\n");
+    scratch_write_str(dir, "intel-rapl:2/max_energy_range_uj", "10000000\n");
+    scratch_write_str(dir, "intel-rapl:3/energy_uj", "?\n");
+    assert_true(l2_rapl_open(&r, dir) && r.n == 2);
+    scratch_write_str(dir, "intel-rapl:0/energy_uj", "3500000\n");
+    scratch_write_str(dir, "intel-rapl:2/energy_uj", "500000\n");
+    l2_rapl_update(&r);
+    assert_true(fabs(r.joules - (2.5 + 1.5)) < 1e-9);
+    l2_rapl_update(&r);
+    assert_true(fabs(r.joules - 4) < 1e-9);
+    scratch_remove(scratch_path(dir, "intel-rapl:0"));
+    scratch_remove(scratch_path(dir, "intel-rapl:2"));
+    scratch_remove(scratch_path(dir, "intel-rapl:3"));
+    scratch_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -978,6 +1010,7 @@ int main(void)
         cmocka_unit_test(test_other_settings), cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_unwritable),     cmocka_unit_test(test_shards),
         cmocka_unit_test(test_workers),        cmocka_unit_test(test_worker_fails),
+        cmocka_unit_test(test_energy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
