@@ -267,6 +267,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/net_state.h \
 	%D%/nn/params.c \
 	%D%/nn/params.h \
+	%D%/nn/params_view.c \
+	%D%/nn/params_view.h \
 	%D%/nn/weights.c \
 	%D%/nn/weights.h
 libcore_libl2_a_SOURCES += \
@@ -331,5 +333,13 @@ libcore_libl2_a_SOURCES += \
 	%D%/rlhf/gather.h \
 	%D%/rlhf/overall.c \
 	%D%/rlhf/overall.h \
+	%D%/rlhf/ppo.c \
+	%D%/rlhf/ppo.h \
+	%D%/rlhf/ppo_checkpoint.c \
+	%D%/rlhf/ppo_new.c \
+	%D%/rlhf/ppo_run.c \
+	%D%/rlhf/ppo_state.h \
+	%D%/rlhf/ppo_terms.c \
+	%D%/rlhf/ppo_terms.h \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h

@@ -147,6 +147,10 @@ l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c
 tests_unit_test_opt_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_ppo
+tests_unit_test_ppo_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_ppo.c
+tests_unit_test_ppo_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_quantised
 tests_unit_test_quantised_SOURCES = %D%/unit/test_quantised.c
 tests_unit_test_quantised_LDADD = $(l2_test_libs)

@@ -1,0 +1,72 @@
+/* PPO: micro-batches of rollouts through the model and the value head. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <string.h>
+
+#include "rlhf/ppo_state.h"
+
+/* Positions that a rollout takes: nothing follows its last token. */
+static size_t rows_of(const struct l2_rollout *r)
+{
+    return r->n_prompt + r->n - 1;
+}
+
+static void put(struct l2_ppo *p, struct l2_ppo_micro *m, const struct l2_rollout *r)
+{
+    uint32_t *at = p->tokens + m->n_rows;
+    memcpy(at, r->prompt, r->n_prompt * sizeof *at);
+    memcpy(at + r->n_prompt, r->tokens, (r->n - 1) * sizeof *at);
+    for (size_t i = 0; i < r->n; i++)
+        p->targets[m->n_targets++] =
+            (struct l2_target){(uint32_t)(m->n_rows + r->n_prompt - 1 + i), r->tokens[i]};
+    p->spans[m->n++] = (struct l2_span){(uint32_t)m->n_rows, (uint32_t)rows_of(r), L2_NO_PARENT};
+    m->n_rows += rows_of(r);
+}
+
+int l2_ppo_pack(struct l2_ppo *p, const struct l2_rollout *rollouts, size_t first, size_t end,
+                struct l2_ppo_micro *m, struct l2_err *err)
+{
+    *m = (struct l2_ppo_micro){.first = first};
+    for (size_t i = first; i < end; i++) {
+        const struct l2_rollout *r = &rollouts[p->order[i]];
+        if (m->n_rows + rows_of(r) > p->opts.max_rows)
+            break;
+        put(p, m, r);
+    }
+    if (m->n == 0)
+        return l2_err_set(err, L2_LIMIT, "a rollout of %zu positions: want %u at most",
+                          rows_of(&rollouts[p->order[first]]), (unsigned)p->opts.max_rows);
+    return L2_OK;
+}
+
+/* v = w h + b at each target's row. */
+static void values(struct l2_ppo *p, const struct l2_ppo_micro *m)
+{
+    size_t dim = p->params->hp.dim;
+    const float *hidden = l2_net_hidden(p->net);
+    for (size_t i = 0; i < m->n_targets; i++) {
+        const float *h = hidden + p->targets[i].row * dim;
+        double sum = p->head[dim];
+        for (size_t k = 0; k < dim; k++)
+            sum += (double)h[k] * p->head[k];
+        p->value[i] = (float)sum;
+    }
+}
+
+int l2_ppo_run(struct l2_ppo *p, const struct l2_ppo_micro *m, bool reference, bool entropy,
+               struct l2_err *err)
+{
+    struct l2_net_batch b = {p->tokens, m->n_rows, p->spans, m->n};
+    const struct l2_params *params = reference && p->ref ? p->ref : p->params;
+    int rc =
+        l2_net_set_lora(p->net, reference ? NULL : p->lora, reference ? NULL : p->lora_grads, err);
+    if (rc == L2_OK)
+        rc = l2_net_forward(p->net, params, &b, err);
+    if (rc == L2_OK)
+        rc = l2_net_vocab_head(p->net, p->targets, m->n_targets, NULL, NULL, p->logprob,
+                               entropy ? p->entropy : NULL, err);
+    if (rc == L2_OK && !reference)
+        values(p, m);
+    return rc;
+}
