@@ -86,7 +86,7 @@ static const char *const lora_targets[] = {"attention", "all", NULL};
      .target = &opts.schedule, .help = "how the learning rate falls: cosine, linear or constant"}, \
     ROW_REAL("min-lr", least, 1, "where it ends, as a share of the peak"),                         \
     ROW_COUNT("warmup", warmup, 0, "steps in which it rises",                                      \
-              .default_text = "pretrain: 2000, at most a tenth of the steps; sft: 0; reward: 3 % of the steps"), \
+              .default_text = "pretrain: 2000, at most a tenth of the steps; sft: 0; reward: 3 % of the steps, 5 at least"), \
     ROW_REAL("weight-decay", weight_decay, 10, "of matrices, decoupled"),                          \
     ROW_REAL("beta1", beta1, 0.9999999, "AdamW's, of the first moment"),                           \
     ROW_REAL("beta2", beta2, 0.9999999, "AdamW's, of the second moment"),                          \

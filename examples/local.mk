@@ -1,4 +1,4 @@
-# What is installed beside the programs: presets of model shapes, rules for cleaning text.
+# What is installed beside the programs: presets of model shapes and of their training, rules for cleaning text.
 # SPDX-License-Identifier: MIT
 
 presetsdir = $(pkgdatadir)/presets
@@ -10,7 +10,11 @@ dist_presets_DATA = \
 	%D%/presets/34b.yaml \
 	%D%/presets/70b.yaml \
 	%D%/presets/7b.yaml \
-	%D%/presets/tiny.yaml
+	%D%/presets/tiny.yaml \
+	%D%/presets/train-13b.yaml \
+	%D%/presets/train-34b.yaml \
+	%D%/presets/train-70b.yaml \
+	%D%/presets/train-7b.yaml
 
 rulesdir = $(pkgdatadir)/rules
 dist_rules_DATA = \

@@ -120,6 +120,20 @@ head -c 100 pairs.l2s >cut.l2s
 fails 1 'cut.l2s' 'a cut stream' l2-train sft -m model -o x --data cut.l2s
 fails 1 'the context has room for 8' 'an overlong example' l2-train sft -m model -o x --data pairs.l2s --context 8
 
+# paper SIZE KIND KEY...: the values of the keys in the preset
+paper() {
+    preset=$L2_SRC/examples/presets/train-$1.yaml kind=$2
+    shift 2
+    l2-train "$kind" --config "$preset" --print-config | sed "s/e-0*/e-/" >printed
+    for key in "$@"; do sed -n "s/^ *$key: //p" printed; done | tr '\n' ' '
+}
+for row in '7b 0.0003 1e-5' '13b 0.0003 1e-5' '34b 0.00015 1e-5' '70b 0.00015 5e-6'; do
+    set -- $row
+    is "the paper's table for $1" "$2 2000000000000 4096 1024 2000 0.1 cosine 0.1 0.9 0.95 1e-5 " \
+        "$(paper "$1" pretrain lr tokens context batch warmup min-lr schedule weight-decay beta1 beta2 eps)"
+    is "answers for $1" "2e-5 4096 64 2 0.1 " "$(paper "$1" sft lr context batch epochs weight-decay)"
+    is "rewards for $1" "$3 512 1 0.1 " "$(paper "$1" reward lr batch epochs min-lr)"
+done
 l2-train sft -m model -o sampled --data pairs.l2s --batch 1 --context 32 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
     --log sampled.jsonl --watts 360 --pue 1.5 --co2-per-kwh 0.4 2>summary
 is 'the steps of the epochs are counted before' "$(grep -c '"loss"' sampled.jsonl)" \
