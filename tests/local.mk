@@ -110,6 +110,15 @@ l2_unit_tests += tests/unit/test_linear
 tests_unit_test_linear_SOURCES = %D%/unit/test_linear.c
 tests_unit_test_linear_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_long
+tests_unit_test_long_SOURCES = \
+	%D%/unit/ref_net.c \
+	%D%/unit/ref_net.h \
+	%D%/unit/scratch.c \
+	%D%/unit/scratch.h \
+	%D%/unit/test_long.c
+tests_unit_test_long_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_math
 tests_unit_test_math_SOURCES = %D%/unit/test_math.c
 tests_unit_test_math_LDADD = $(l2_test_libs)
