@@ -7,17 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "model/gguf_write.h"
-#include "model/hf_read.h"
+#include "text/template.h"
+#include "text/tokjson_write.h"
 #include "text/vocab_write.h"
 #include "util/gguf.h"
-#include "util/jsonfile.h"
 
 const char *const model_types[] = {"F32", "F16", "BF16", "Q8_0", "Q4_K", "Q6_K", NULL};
-
-#define MAX_CONFIG ((size_t)16 << 20)
 
 /* Weights on their way. */
 struct mean {
@@ -87,28 +84,6 @@ static int alloc_row(struct mean *m, struct l2_err *err)
     return m->row ? L2_OK : l2_err_memory(err, 3 * (widest + 1) * sizeof *m->row);
 }
 
-/* ---- chat templates ---- */
-
-/* The template in a directory's tokenizer_config.json as an owned string, or NULL. */
-static int directory_template(char **out, const char *dir, struct l2_err *err)
-{
-    char path[L2_HF_PATH];
-    json_t *j = NULL;
-    *out = NULL;
-    int r = l2_hf_path(path, dir, "tokenizer_config.json", err);
-    if (r != L2_OK || access(path, F_OK) != 0)
-        return r;
-    r = l2_jsonfile_read(path, MAX_CONFIG, &j, err);
-    const char *text = json_string_value(json_object_get(j, "chat_template"));
-    if (text) {
-        *out = strdup(text);
-        if (!*out)
-            r = l2_err_memory(err, strlen(text) + 1);
-    }
-    json_decref(j);
-    return r;
-}
-
 static bool is_directory(const char *path)
 {
     struct stat st;
@@ -146,7 +121,8 @@ static int gguf_metadata(struct l2_gguf_values *values, const struct model_out *
 {
     const char *path = out->vocab ? out->vocab : m->vocab_path;
     struct l2_vocab *vocab = NULL;
-    char *chat = NULL;
+    struct l2_buf chat = {0};
+    bool found = false;
     int r = L2_OK;
     if (!out->vocab && m->n_maps == 1 && l2_gguf_detect(&m->maps[0]))
         return copy_metadata(values, &m->maps[0], err);
@@ -156,10 +132,11 @@ static int gguf_metadata(struct l2_gguf_values *values, const struct model_out *
     if (r == L2_OK)
         r = l2_vocab_to_gguf(values, vocab, m->hp.vocab_size, err);
     if (r == L2_OK && is_directory(m->path))
-        r = directory_template(&chat, m->path, err);
-    if (r == L2_OK && chat)
-        r = l2_gguf_put_str(values, "tokenizer.chat_template", chat, strlen(chat), err);
-    free(chat);
+        r = l2_template_text(&chat, &found, m->path, err);
+    if (r == L2_OK && found)
+        r = l2_gguf_put_str(values, "tokenizer.chat_template", (const char *)chat.data, chat.len,
+                            err);
+    l2_buf_release(&chat);
     l2_vocab_free(vocab);
     return r;
 }
@@ -192,47 +169,71 @@ static int write_gguf(struct l2_cli *cli, const struct model_out *out, const str
 
 /* ---- directories ---- */
 
-/* A vocabulary inside a GGUF file becomes a SentencePiece model. */
-static int vocab_bytes(struct l2_buf *bytes, const char *path, bool *found, struct l2_err *err)
+/* What a vocabulary inside a GGUF file becomes in a directory. */
+struct vocab_files {
+    bool any;
+    const char *name; /* of the vocabulary */
+    struct l2_buf vocab, config;
+};
+
+static int convert_vocab(struct vocab_files *f, const char *path, struct l2_err *err)
+{
+    struct l2_vocab *vocab = NULL;
+    struct l2_buf chat = {0};
+    bool found = false;
+    int r = l2_vocab_open(&vocab, path, err);
+    if (r == L2_OK)
+        r = l2_template_text(&chat, &found, path, err);
+    if (r == L2_OK && l2_vocab_byte_level(vocab)) {
+        f->name = "tokenizer.json";
+        r = l2_vocab_to_tokjson(&f->vocab, vocab, err);
+    } else if (r == L2_OK) {
+        f->name = "tokenizer.model";
+        r = l2_vocab_to_spm(&f->vocab, vocab, err);
+    }
+    if (r == L2_OK)
+        r = l2_vocab_to_tokconfig(&f->config, vocab, found ? (const char *)chat.data : NULL,
+                                  chat.len, err);
+    l2_buf_release(&chat);
+    l2_vocab_free(vocab);
+    return r;
+}
+
+/* Where path is a GGUF file, and it has a vocabulary. */
+static int read_vocab(struct vocab_files *f, const char *path, struct l2_err *err)
 {
     struct l2_map map;
-    struct l2_vocab *vocab = NULL;
-    *found = false;
     if (!path || is_directory(path))
         return L2_OK;
     int r = l2_map_open(&map, path, err);
     if (r != L2_OK)
         return r;
-    bool gguf = l2_gguf_detect(&map);
+    f->any = l2_gguf_detect(&map);
     l2_map_release(&map);
-    if (!gguf)
-        return L2_OK;
-    r = l2_vocab_open(&vocab, path, err);
-    if (r == L2_OK)
-        r = l2_vocab_to_spm(bytes, vocab, err);
-    l2_vocab_free(vocab);
-    *found = true;
-    return r;
+    return f->any ? convert_vocab(f, path, err) : L2_OK;
 }
 
 static int write_directory(const struct model_out *out, const struct l2_model *m,
                            const struct l2_model_source *source, enum l2_dtype dtype,
                            struct l2_err *err)
 {
-    struct l2_buf bytes = {0};
-    bool found;
+    struct vocab_files f = {0};
     struct l2_model_write_opts o = {.dtype = dtype,
                                     .shard_bytes = out->shard_size,
                                     .vocab_path = out->vocab ? out->vocab : m->vocab_path,
                                     .replace = out->force};
     if (!out->vocab && is_directory(m->path))
         o.files_from = m->path;
-    int r = vocab_bytes(&bytes, o.vocab_path, &found, err);
-    if (found)
-        o.vocab_bytes = &bytes;
+    int r = read_vocab(&f, o.vocab_path, err);
+    if (f.any) {
+        o.vocab_bytes = &f.vocab;
+        o.vocab_name = f.name;
+        o.vocab_config = &f.config;
+    }
     if (r == L2_OK)
         r = l2_model_write(out->path, &m->hp, source, &o, err);
-    l2_buf_release(&bytes);
+    l2_buf_release(&f.vocab);
+    l2_buf_release(&f.config);
     return r;
 }
 

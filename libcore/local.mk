@@ -97,6 +97,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/text/tokjson.c \
 	%D%/text/tokjson.h \
 	%D%/text/tokjson_steps.c \
+	%D%/text/tokjson_write.c \
+	%D%/text/tokjson_write.h \
 	%D%/text/vocab.c \
 	%D%/text/vocab.h \
 	%D%/text/vocab_impl.h \

@@ -46,7 +46,8 @@ l2_scripts = \
 	%D%/cmd/tokenize-spm.sh \
 	%D%/cmd/tokenize.sh \
 	%D%/cmd/train.sh \
-	%D%/cmd/vocab.sh
+	%D%/cmd/vocab.sh \
+	%D%/cmd/vocabularies.sh
 
 if HAVE_CMOCKA
 l2_unit_tests += tests/unit/test_codec

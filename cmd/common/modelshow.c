@@ -183,7 +183,7 @@ static uint64_t kv_bytes(const struct l2_hparams *hp, const struct l2_modelshow_
 }
 
 static void put_facts(struct report *p, const struct l2_model *m, const struct l2_vocab *vocab,
-                      const struct l2_modelshow_load *load)
+                      const char *template, const struct l2_modelshow_load *load)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < m->n_maps; i++)
@@ -193,6 +193,10 @@ static void put_facts(struct report *p, const struct l2_model *m, const struct l
              m->hp.head == L2_HEAD_LABELS ? "LlamaForSequenceClassification" : "LlamaForCausalLM");
     put_hparams(p, &m->hp);
     put_vocab(p, vocab);
+    if (template || !p->json)
+        put_text(p, "template", template ? template : "none");
+    else
+        put_word(p, "template", "null", false);
     put_count(p, "parameters", l2_hparams_parameters(&m->hp));
     put_count(p, "flops_per_token", 2 * l2_hparams_matrix_parameters(&m->hp));
     put_count(p, "kv_bytes_per_token", l2_kv_block_bytes(&m->hp, load->kv_type) / L2_KV_BLOCK);
@@ -226,20 +230,22 @@ static void put_tensors(struct report *p, const struct l2_model *m)
 }
 
 int l2_modelshow_text(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      const struct l2_modelshow_load *load, struct l2_err *err)
+                      const char *template, const struct l2_modelshow_load *load,
+                      struct l2_err *err)
 {
     struct report p = {.out = out, .err = err};
-    put_facts(&p, m, vocab, load);
+    put_facts(&p, m, vocab, template, load);
     put_raw(&p, "\n");
     put_tensors(&p, m);
     return p.r;
 }
 
 int l2_modelshow_json(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      const struct l2_modelshow_load *load, struct l2_err *err)
+                      const char *template, const struct l2_modelshow_load *load,
+                      struct l2_err *err)
 {
     struct report p = {.out = out, .json = true, .err = err};
-    put_facts(&p, m, vocab, load);
+    put_facts(&p, m, vocab, template, load);
     put_key(&p, "tensors");
     put_raw(&p, "[");
     put_tensors(&p, m);

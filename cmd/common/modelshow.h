@@ -15,10 +15,13 @@ struct l2_modelshow_load {
     enum l2_kv_type kv_type;
 };
 
-/* Append to out; vocab may be NULL. The JSON is one line. */
+/* Append to out; vocab may be NULL, and so may template, the name of the model's chat template. The
+ * JSON is one line. */
 int l2_modelshow_text(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      const struct l2_modelshow_load *load, struct l2_err *err) L2_MUST_CHECK;
+                      const char *template, const struct l2_modelshow_load *load,
+                      struct l2_err *err) L2_MUST_CHECK;
 int l2_modelshow_json(struct l2_buf *out, const struct l2_model *m, const struct l2_vocab *vocab,
-                      const struct l2_modelshow_load *load, struct l2_err *err) L2_MUST_CHECK;
+                      const char *template, const struct l2_modelshow_load *load,
+                      struct l2_err *err) L2_MUST_CHECK;
 
 #endif

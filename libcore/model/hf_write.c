@@ -279,7 +279,8 @@ static int copy_files(struct writer *w, struct l2_err *err)
     int r = L2_OK;
     for (size_t i = 0; w->opts->files_from && i < sizeof names / sizeof *names && r == L2_OK; i++) {
         if ((w->opts->vocab_path && ends_with(w->opts->vocab_path, names[i])) ||
-            (w->opts->vocab_bytes && strcmp(names[i], "tokenizer.model") == 0))
+            (w->opts->vocab_bytes && strcmp(names[i], w->opts->vocab_name) == 0) ||
+            (w->opts->vocab_config && strcmp(names[i], "tokenizer_config.json") == 0))
             continue;
         r = l2_hf_path(path, w->opts->files_from, names[i], err);
         if (r == L2_OK && access(path, F_OK) == 0)
@@ -293,15 +294,18 @@ static int write_vocab(struct writer *w, struct l2_err *err)
     struct stat st;
     char *found = NULL;
     const char *path = w->opts->vocab_path;
-    if (w->opts->vocab_bytes)
-        return write_text(w, "tokenizer.model", w->opts->vocab_bytes, err);
-    if (!path)
-        return L2_OK;
+    int r = L2_OK;
+    if (w->opts->vocab_config)
+        r = write_text(w, "tokenizer_config.json", w->opts->vocab_config, err);
+    if (r == L2_OK && w->opts->vocab_bytes)
+        return write_text(w, w->opts->vocab_name, w->opts->vocab_bytes, err);
+    if (r != L2_OK || !path)
+        return r;
     if (stat(path, &st) != 0)
         return l2_err_sys(err, errno, path, "cannot open");
     if (!S_ISDIR(st.st_mode))
         return copy_vocab(w, path, err);
-    int r = l2_hf_find_vocab(&found, path, err);
+    r = l2_hf_find_vocab(&found, path, err);
     if (r == L2_OK && !found)
         r = l2_err_at(err, L2_FORMAT, path, -1,
                       "has no tokenizer.json, tokenizer.model or tokenizer.bin");

@@ -40,7 +40,9 @@ struct l2_model_write_opts {
     enum l2_dtype dtype;  /* of all tensors; a finite value that becomes infinite is L2_ARGUMENT */
     uint64_t shard_bytes; /* of tensors in one file at most; 0: one file */
     const char *vocab_path; /* copied in: a vocabulary file, or a directory that has one; or NULL */
-    const struct l2_buf *vocab_bytes; /* in place of vocab_path: what tokenizer.model shall hold */
+    const struct l2_buf *vocab_bytes;  /* in place of vocab_path: what vocab_name shall hold */
+    const char *vocab_name;            /* tokenizer.model or tokenizer.json */
+    const struct l2_buf *vocab_config; /* what tokenizer_config.json shall hold; or NULL */
     const char *files_from; /* a directory whose other vocabulary and template files are copied,
                                too; or NULL */
     bool replace; /* an existing model directory is replaced, once the new one is whole on disk */

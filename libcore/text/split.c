@@ -149,6 +149,11 @@ void l2_splitter_release(struct l2_splitter *s)
     *s = (struct l2_splitter){0};
 }
 
+const char *l2_splitter_pattern(const struct l2_splitter *s, size_t i)
+{
+    return s->steps[i]->pattern;
+}
+
 /* ---- names ---- */
 
 /* As llama.cpp has them; the first of equal rows is the one that is written. */

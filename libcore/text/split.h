@@ -29,6 +29,9 @@ int l2_splitter_add(struct l2_splitter *s, const char *pattern, size_t n, const 
                     struct l2_err *err) L2_MUST_CHECK;
 void l2_splitter_release(struct l2_splitter *s);
 
+/* The pattern of step i. Borrowed. */
+const char *l2_splitter_pattern(const struct l2_splitter *s, size_t i);
+
 /* The name that GGUF's tokenizer.ggml.pre has for these steps, or NULL. */
 const char *l2_splitter_name(const struct l2_splitter *s, bool ignore_merges);
 /* The steps of such a name. L2_UNSUPPORTED where it is not known. */

@@ -5,6 +5,7 @@
 #define L2_TEMPLATE_H
 
 #include "text/encode.h"
+#include "util/buf.h"
 
 struct l2_template; /* a row of the static table of templates */
 
@@ -18,9 +19,14 @@ const char *l2_template_names(void);
  * table does. NULL where it is none of them, or might not be. */
 const struct l2_template *l2_template_recognise(const char *jinja, size_t n);
 
-/* The template of the model that a vocabulary is of, by the path that l2_vocab_open takes: from
- * chat_template.jinja, tokenizer_config.json, or GGUF's tokenizer.chat_template. *out is NULL where
- * there is none; one that is not recognised is L2_UNSUPPORTED. */
+/* Appends the Jinja text of the chat template of the model that a vocabulary is of, by the path
+ * that l2_vocab_open takes: from chat_template.jinja, tokenizer_config.json, or GGUF's
+ * tokenizer.chat_template. *found is false where there is none. */
+int l2_template_text(struct l2_buf *out, bool *found, const char *path,
+                     struct l2_err *err) L2_MUST_CHECK;
+
+/* The template that it stands for. *out is NULL where there is none; one that is not recognised is
+ * L2_UNSUPPORTED. */
 int l2_template_of_vocab(const struct l2_template **out, const char *path,
                          struct l2_err *err) L2_MUST_CHECK;
 

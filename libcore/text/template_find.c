@@ -175,35 +175,39 @@ const struct l2_template *l2_template_recognise(const char *jinja, size_t n)
 
 /* ---- finding ---- */
 
-static int choose(const struct l2_template **out, const char *s, size_t n, const char *file,
-                  struct l2_err *err)
+/* Where a template comes from and goes to. */
+struct search {
+    struct l2_buf *text;
+    bool found;
+};
+
+static int take(struct search *s, const char *text, size_t n, const char *file, struct l2_err *err)
 {
-    *out = n <= MAX_TEMPLATE ? l2_template_recognise(s, n) : NULL;
-    if (*out)
-        return L2_OK;
-    return l2_err_at(err, L2_UNSUPPORTED, file, -1,
-                     "its chat template is none of %s: say with --template which to use",
-                     l2_template_names());
+    if (n > MAX_TEMPLATE)
+        return l2_err_at(err, L2_LIMIT, file, -1, "its chat template has %zu bytes, more than %zu",
+                         n, MAX_TEMPLATE);
+    s->found = true;
+    return l2_buf_append(s->text, text, n, err);
 }
 
-static int from_gguf(const struct l2_template **out, const struct l2_map *m, struct l2_err *err)
+static int from_gguf(struct search *s, const struct l2_map *m, struct l2_err *err)
 {
     struct l2_gguf g;
-    struct l2_gguf_str s;
+    struct l2_gguf_str text;
     bool found;
     int r = l2_gguf_read(&g, m, err);
     if (r != L2_OK)
         return r;
-    r = l2_gguf_get_str(&g, "tokenizer.chat_template", &s, &found, err);
+    r = l2_gguf_get_str(&g, "tokenizer.chat_template", &text, &found, err);
     if (r == L2_OK && found)
-        r = choose(out, s.s, s.n, m->name, err);
+        r = take(s, text.s, text.n, m->name, err);
     l2_gguf_release(&g);
     return r;
 }
 
 /* The template of a tokenizer_config.json: a string, or a list of named ones of which "default"
  * counts. */
-static int from_config(const struct l2_template **out, const char *path, struct l2_err *err)
+static int from_config(struct search *s, const char *path, struct l2_err *err)
 {
     json_t *root;
     int r = l2_jsonfile_read_reals(path, MAX_CONFIG, &root, err);
@@ -217,7 +221,7 @@ static int from_config(const struct l2_template **out, const char *path, struct 
             one = json_object_get(e, "template");
     }
     if (json_is_string(one))
-        r = choose(out, json_string_value(one), json_string_length(one), path, err);
+        r = take(s, json_string_value(one), json_string_length(one), path, err);
     else if (t && !json_is_null(t))
         r = l2_err_at(err, L2_UNSUPPORTED, path, -1,
                       "chat_template: want a string or a list with a default");
@@ -225,55 +229,77 @@ static int from_config(const struct l2_template **out, const char *path, struct 
     return r;
 }
 
-static int from_jinja(const struct l2_template **out, const char *path, struct l2_err *err)
+static int from_jinja(struct search *s, const char *path, struct l2_err *err)
 {
     struct l2_map m;
     int r = l2_map_open(&m, path, err);
     if (r != L2_OK)
         return r;
-    r = choose(out, (const char *)m.data, m.size, path, err);
+    r = take(s, (const char *)m.data, m.size, path, err);
     l2_map_release(&m);
     return r;
 }
 
-static int from_directory(const struct l2_template **out, const char *dir, size_t n,
-                          struct l2_err *err)
+static int from_directory(struct search *s, const char *dir, size_t n, struct l2_err *err)
 {
     static const struct {
         const char *name;
-        int (*read)(const struct l2_template **out, const char *path, struct l2_err *err);
+        int (*read)(struct search *s, const char *path, struct l2_err *err);
     } files[] = {{"chat_template.jinja", from_jinja}, {"tokenizer_config.json", from_config}};
     int r = L2_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && r == L2_OK && !*out; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof *files && r == L2_OK && !s->found; i++) {
         struct l2_buf path = {0};
         struct stat st;
         r = l2_buf_printf(&path, err, "%.*s/%s", (int)n, dir, files[i].name);
         if (r == L2_OK)
             r = l2_buf_append_byte(&path, '\0', err);
         if (r == L2_OK && stat((const char *)path.data, &st) == 0)
-            r = files[i].read(out, (const char *)path.data, err);
+            r = files[i].read(s, (const char *)path.data, err);
         l2_buf_release(&path);
     }
     return r;
 }
 
-int l2_template_of_vocab(const struct l2_template **out, const char *path, struct l2_err *err)
+int l2_template_text(struct l2_buf *out, bool *found, const char *path, struct l2_err *err)
 {
     const char *slash = strrchr(path, '/');
+    struct search s = {.text = out};
     struct stat st;
     struct l2_map m;
+    int r = L2_OK;
+    bool gguf = false, directory = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    *found = false;
+    if (!directory) {
+        r = l2_map_open(&m, path, err);
+        if (r != L2_OK)
+            return r;
+        gguf = l2_gguf_detect(&m);
+        if (gguf)
+            r = from_gguf(&s, &m, err);
+        l2_map_release(&m);
+    }
+    if (directory)
+        r = from_directory(&s, path, strlen(path), err);
+    else if (!gguf && r == L2_OK)
+        r = slash ? from_directory(&s, path, (size_t)(slash - path), err)
+                  : from_directory(&s, ".", 1, err);
+    *found = s.found;
+    return r;
+}
+
+int l2_template_of_vocab(const struct l2_template **out, const char *path, struct l2_err *err)
+{
+    struct l2_buf text = {0};
+    bool found;
     *out = NULL;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return from_directory(out, path, strlen(path), err);
-    int r = l2_map_open(&m, path, err);
-    if (r != L2_OK)
-        return r;
-    bool gguf = l2_gguf_detect(&m);
-    if (gguf)
-        r = from_gguf(out, &m, err);
-    l2_map_release(&m);
-    if (gguf || r != L2_OK)
-        return r;
-    return slash ? from_directory(out, path, (size_t)(slash - path), err)
-                 : from_directory(out, ".", 1, err);
+    int r = l2_template_text(&text, &found, path, err);
+    if (r == L2_OK && found) {
+        *out = l2_template_recognise((const char *)text.data, text.len);
+        if (!*out)
+            r = l2_err_at(err, L2_UNSUPPORTED, path, -1,
+                          "its chat template is none of %s: say with --template which to use",
+                          l2_template_names());
+    }
+    l2_buf_release(&text);
+    return r;
 }

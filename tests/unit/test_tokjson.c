@@ -15,6 +15,7 @@
 #include "scratch.h"
 #include "text/template.h"
 #include "text/vocab_impl.h"
+#include "text/tokjson_write.h"
 #include "text/vocab_write.h"
 #include "util/gguf_build.h"
 #include "util/utf8.h"
@@ -153,6 +154,42 @@ static void test_gguf(void **state)
         assert_non_null(strstr(err.text, i == 0 ? "llama-bad" : "smoggy"));
         l2_vocab_free(v);
     }
+    scratch_remove(dir);
+}
+
+/* Byte-level vocabularies written as a tokenizer.json: the same pieces, the same ids. */
+static void test_written(void **state)
+{
+    (void)state;
+    char dir[SCRATCH_PATH];
+    struct l2_buf out = {0}, config = {0};
+    struct l2_err err;
+    scratch_make(dir);
+    for (size_t i = 0; i < 2; i++) {
+        struct l2_vocab *v = open_good(golden(names[i], ".json"));
+        out.len = config.len = 0;
+        assert_int_equal(l2_vocab_to_tokjson(&out, v, &err), L2_OK);
+        assert_int_equal(l2_vocab_to_tokconfig(&config, v, "{{ x }}", 7, &err), L2_OK);
+        scratch_write(dir, "tokenizer.json", out.data, out.len);
+        scratch_write(dir, "tokenizer_config.json", config.data, config.len);
+        struct l2_vocab *back = open_good(scratch_path(dir, "tokenizer.json"));
+        assert_memory_equal(l2_vocab_hash(v), l2_vocab_hash(back), L2_SHA256_SIZE);
+        assert_int_equal(l2_vocab_bos(v), l2_vocab_bos(back));
+        assert_int_equal(l2_vocab_eos(v), l2_vocab_eos(back));
+        assert_int_equal(l2_vocab_unk(v), l2_vocab_unk(back));
+        assert_int_equal(l2_vocab_add_bos(v), l2_vocab_add_bos(back));
+        assert_string_equal(l2_vocab_pre(v), l2_vocab_pre(back));
+        for (uint32_t id = 0; id < l2_vocab_size(v); id++)
+            assert_int_equal(l2_vocab_kind(v, id), l2_vocab_kind(back, id));
+        check_file(back, names[i]);
+        l2_vocab_free(back);
+        l2_vocab_free(v);
+    }
+    struct l2_vocab *pieces = open_good(golden("spm-prepend", ".json"));
+    assert_int_equal(l2_vocab_to_tokjson(&out, pieces, &err), L2_UNSUPPORTED);
+    l2_vocab_free(pieces);
+    l2_buf_release(&config);
+    l2_buf_release(&out);
     scratch_remove(dir);
 }
 
@@ -661,19 +698,13 @@ static void test_render_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_gguf),
-        cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_alphabet),
-        cmocka_unit_test(test_partial_characters),
-        cmocka_unit_test(test_short_cuts),
-        cmocka_unit_test(test_spaces),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_recognise),
-        cmocka_unit_test(test_render),
-        cmocka_unit_test(test_render_faults),
+        cmocka_unit_test(test_golden),     cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_facts),      cmocka_unit_test(test_written),
+        cmocka_unit_test(test_alphabet),   cmocka_unit_test(test_partial_characters),
+        cmocka_unit_test(test_short_cuts), cmocka_unit_test(test_spaces),
+        cmocka_unit_test(test_faults),     cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_config),     cmocka_unit_test(test_recognise),
+        cmocka_unit_test(test_render),     cmocka_unit_test(test_render_faults),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("tokjson", tests, NULL, NULL);
