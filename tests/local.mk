@@ -25,6 +25,7 @@ l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/cat.sh \
+	%D%/cmd/clean.sh \
 	%D%/cmd/completion.sh \
 	%D%/cmd/config.sh \
 	%D%/cmd/corpus.sh \
@@ -50,6 +51,10 @@ l2_scripts = \
 	%D%/cmd/vocabularies.sh
 
 if HAVE_CMOCKA
+l2_unit_tests += tests/unit/test_clean
+tests_unit_test_clean_SOURCES = %D%/unit/test_clean.c
+tests_unit_test_clean_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_codec
 tests_unit_test_codec_SOURCES = \
 	%D%/unit/stream_samples.c \
@@ -217,7 +222,7 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/model_reader.py %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/clean_near.py %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/model_reader.py %D%/run.sh \
 	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
 	%D%/lora_check.py \
@@ -296,11 +301,23 @@ nodist_tests_fuzz_fuzz_model_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_model_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_model_LDFLAGS = $(fuzz_flags)
 
+check_PROGRAMS += tests/fuzz/fuzz_near
+tests_fuzz_fuzz_near_SOURCES = %D%/fuzz/fuzz_near.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_near_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_near_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_near_LDFLAGS = $(fuzz_flags)
+
 check_PROGRAMS += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_SOURCES = %D%/fuzz/fuzz_record.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_record_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_record_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_record_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_rules
+tests_fuzz_fuzz_rules_SOURCES = %D%/fuzz/fuzz_rules.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_rules_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_rules_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_rules_LDFLAGS = $(fuzz_flags)
 
 check_PROGRAMS += tests/fuzz/fuzz_safetensors
 tests_fuzz_fuzz_safetensors_SOURCES = %D%/fuzz/fuzz_safetensors.c $(fuzz_common)

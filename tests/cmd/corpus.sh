@@ -48,4 +48,6 @@ replay model "$golden"/checkpoint/*.bin checkpoint-*.gguf
 replay meta "$golden/tiny.pth"
 printf 'tagged || "a b" < logit(0.15) ? min(r, 2, -x) : sigmoid(length / 1e2) * 3' >expression
 replay expr expression
+replay rules "$L2_SRC"/examples/rules/*.yaml
+replay near "$L2_SRC/README.md"
 finish
