@@ -41,7 +41,10 @@ VEC_FN void pairs_stripe(float *y, size_t width, const uint32_t *x, const uint32
         vu b[4];
         VEC_UNROLL
         for (int j = 0; j < NV; j++) {
-            b[j] = *(const vu_mem *)(w + k * width + (size_t)j * L2_LANES);
+            const uint32_t *p = w + k * width + (size_t)j * L2_LANES;
+            b[j] = *(const vu_mem *)p;
+            if (M > NARROW_STREAM && NV * L2_LANES < L2_PANEL && j * L2_LANES % 16 == 0)
+                narrow_ahead(p + n * width);
         }
         VEC_UNROLL
         for (int i = 0; i < M; i++) {

@@ -20,6 +20,9 @@ typedef int8_t vsb __attribute__((vector_size(L2_LANES)));
 /* Tiles that unpack nibbles for themselves at most; more share what is unpacked once. */
 #define Q8_DIRECT 2
 
+/* Two stripes of Q8_0. */
+#define Q8_AHEAD (2 * (4096 + 256))
+
 /* How the weights of a stripe lie where the kernel reads them. */
 enum q8_form {
     Q8_FORM_Q8_0, /* as packed */
@@ -181,6 +184,11 @@ VEC_FN void q8_stripe(float *y, size_t width, const int32_t *x, const uint8_t *w
             for (size_t j = 0; j < per; j++) {
                 size_t group = b * per + j;
                 vi v = q8_weights(quants, j, g, form);
+                if (form == Q8_FORM_Q8_0 && M > NARROW_STREAM && g == 0) {
+                    narrow_ahead(quants + j * 64 + Q8_AHEAD);
+                    if (j == 0) /* scales, or once more the line before */
+                        narrow_ahead(quants - 64 + Q8_AHEAD);
+                }
                 VEC_UNROLL
                 for (int i = 0; i < M; i++)
                     block[i] = q8_dot(block[i], v, x[group * rows + (size_t)i], Q8_SIGNED(form));
@@ -278,6 +286,14 @@ static L2_TARGET enum q8_form q8_unpack(uint8_t *out, const uint8_t *w, enum q8_
     return form == Q8_FORM_Q4_K ? Q8_FORM_MIN : Q8_FORM_SIXTEEN;
 }
 
+/* Rows [i, i + rows) of m ask for their share of the stripe of Q4_K or Q6_K after the next. */
+VEC_FN void q8_ahead(const uint8_t *w, size_t bytes, size_t i, size_t rows, size_t m)
+{
+    size_t end = (i + rows) * bytes / m;
+    for (size_t at = i * bytes / m / 64 * 64; at < end; at += 64)
+        narrow_ahead(w + 2 * bytes + at);
+}
+
 static L2_TARGET void q8_sums(float *sums, const struct l2_tiles *t, const struct l2_panel *p)
 {
     uint8_t unpacked[Q8_UNPACKED] __attribute__((aligned(64)));
@@ -293,6 +309,8 @@ static L2_TARGET void q8_sums(float *sums, const struct l2_tiles *t, const struc
             enum q8_form form = unpack ? q8_unpack(unpacked, w, packed_form) : packed_form;
             for (size_t i = 0; i < t->m; i += t->height) {
                 size_t rows = t->m - i < t->height ? t->m - i : t->height;
+                if (packed_form != Q8_FORM_Q8_0 && t->m > NARROW_STREAM)
+                    q8_ahead(w, bytes, i, rows, t->m);
                 const char *x = t->data + i * t->row_bytes + rows * l2_q8_row_bytes(k);
                 q8_rows[form][rows - 1](sums + i * p->width + j, p->width,
                                         (const int32_t *)(const void *)x, unpack ? unpacked : w, n,
@@ -307,19 +325,57 @@ static void q8_panel(float *y, size_t ldy, const struct l2_tiles *t, const struc
     narrow_panel(y, ldy, t, p, q8_sums);
 }
 
-/* Quantises 32 values; returns the scale. */
+/* The largest of 16 lanes, all positive as signed integers, and their sum. */
+VEC_FN uint32_t q8_max16(const vu v[VEC_16])
+{
+#if L2_LANES == 16
+    return (uint32_t)_mm512_reduce_max_epi32((__m512i)v[0]);
+#else
+    vu most = v[0];
+    uint32_t largest = 0;
+    for (int i = 1; i < VEC_16; i++)
+        most = (vu)vec_select((vi)(v[i] > most), (vf)v[i], (vf)most);
+    for (int i = 0; i < L2_LANES; i++)
+        largest = most[i] > largest ? most[i] : largest;
+    return largest;
+#endif
+}
+
+VEC_FN int32_t q8_sum16(const vi v[VEC_16])
+{
+#if L2_LANES == 16
+    return _mm512_reduce_add_epi32((__m512i)v[0]);
+#else
+    vi all = v[0];
+    int32_t sum = 0;
+    for (int i = 1; i < VEC_16; i++)
+        all += v[i];
+    for (int i = 0; i < L2_LANES; i++)
+        sum += all[i];
+    return sum;
+#endif
+}
+
+VEC_FN void q8_store_bytes(int8_t *out, vi v)
+{
+#if L2_LANES == 16
+    _mm_storeu_si128((__m128i *)(void *)out, _mm512_cvtepi32_epi8((__m512i)v));
+#else
+    vsb b = __builtin_convertvector(v, vsb);
+    memcpy(out, &b, sizeof b);
+#endif
+}
+
+/* Quantises 32 values and sums 16 quants each; returns the scale. */
 VEC_FN float q8_block(int8_t q[32], const float *x, int32_t sum[2])
 {
-    enum { N = 32 / L2_LANES };
-    vu most = {0};
-    for (int i = 0; i < N; i++) {
-        vu size = (vu)vec_load(x + i * L2_LANES) & 0x7fffffff;
-        most = (vu)vec_select((vi)(size > most), (vf)size, (vf)most);
+    vu size[VEC_16];
+    for (int i = 0; i < VEC_16; i++) {
+        vu a = (vu)vec_load(x + i * L2_LANES) & 0x7fffffff;
+        vu b = (vu)vec_load(x + 16 + i * L2_LANES) & 0x7fffffff;
+        size[i] = (vu)vec_select((vi)(a > b), (vf)a, (vf)b);
     }
-    uint32_t largest = 0, lanes[L2_LANES];
-    memcpy(lanes, &most, sizeof lanes);
-    for (int i = 0; i < L2_LANES; i++)
-        largest = lanes[i] > largest ? lanes[i] : largest;
+    uint32_t largest = q8_max16(size);
     float amax;
     memcpy(&amax, &largest, sizeof amax);
     sum[0] = sum[1] = 0;
@@ -328,13 +384,15 @@ VEC_FN float q8_block(int8_t q[32], const float *x, int32_t sum[2])
         return amax < 0x1p-100f ? 0 : NAN;
     }
     const float inverse = 127 / amax, round = 0x1.8p23f; /* to nearest even, in the low bits */
-    for (int i = 0; i < N; i++) {
-        vi v = (vi)(vec_load(x + i * L2_LANES) * inverse + round) - (vi)vec_set(round);
-        vsb b = __builtin_convertvector(v, vsb);
-        memcpy(q + i * L2_LANES, &b, sizeof b);
+    for (int half = 0; half < 2; half++) {
+        vi v[VEC_16];
+        for (int i = 0; i < VEC_16; i++) {
+            int at = 16 * half + i * L2_LANES;
+            v[i] = (vi)(vec_load(x + at) * inverse + round) - (vi)vec_set(round);
+            q8_store_bytes(q + at, v[i]);
+        }
+        sum[half] = q8_sum16(v);
     }
-    for (int i = 0; i < 32; i++)
-        sum[i / 16] += q[i];
     return amax / 127;
 }
 
