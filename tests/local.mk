@@ -37,6 +37,7 @@ l2_scripts = \
 	%D%/cmd/gguf.sh \
 	%D%/cmd/interchange.sh \
 	%D%/cmd/layers.sh \
+	%D%/cmd/meta.sh \
 	%D%/cmd/model.sh \
 	%D%/cmd/pipeline.sh \
 	%D%/cmd/pipes.sh \
@@ -222,7 +223,7 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/clean_near.py %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/model_reader.py %D%/run.sh \
+EXTRA_DIST += $(l2_scripts) %D%/clean_near.py %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/meta_writer.py %D%/model_reader.py %D%/run.sh \
 	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
 	%D%/lora_check.py \

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kern/ops.h"
 #include "sample/admit.h"
@@ -22,7 +23,7 @@ struct scorer {
 
 /* What is known of one completion so far. */
 struct partial {
-    double reward;
+    float *labels;   /* one score a label */
     float *logprobs; /* one a token that counts */
     bool non_finite;
 };
@@ -41,18 +42,20 @@ static int begin(void *arg, struct l2_feed_item *item, struct l2_err *err)
         return L2_MEMORY;
     item->scratch = p;
     for (size_t c = 0; c < rec->n_completions; c++) {
-        p[c] = (struct partial){.reward = NAN};
-        if (s->opts.kind != L2_SCORE_LOGPROB)
-            continue;
-        p[c].logprobs =
-            l2_arena_alloc(&rec->arena, rec->completions[c].tokens.n, sizeof *p[c].logprobs, err);
-        if (!p[c].logprobs)
+        bool reward = s->opts.kind == L2_SCORE_REWARD;
+        size_t n = reward ? s->hp->n_labels : rec->completions[c].tokens.n;
+        float *values = l2_arena_alloc(&rec->arena, n, sizeof *values, err);
+        if (!values)
             return L2_MEMORY;
+        p[c] = (struct partial){.labels = reward ? values : NULL,
+                                .logprobs = reward ? NULL : values};
+        for (size_t i = 0; reward && i < n; i++)
+            values[i] = NAN;
     }
     return L2_OK;
 }
 
-/* ---- rewards: the label score at the last token ---- */
+/* ---- rewards: the label scores at the last token ---- */
 
 static uint32_t reward_rows(const void *arg, const struct l2_feed_item *item, size_t completion,
                             uint32_t n)
@@ -88,14 +91,13 @@ static int reward_output(void *arg, struct l2_feed_item *item, size_t completion
 {
     (void)arg;
     (void)position;
-    (void)width;
     (void)err;
     if (completion != L2_FEED_PROMPT) {
-        partial_of(item, completion)->reward = values[0];
+        memcpy(partial_of(item, completion)->labels, values, width * sizeof *values);
         return L2_OK;
     }
     for (size_t c = 0; c < item->rec->n_completions; c++)
-        partial_of(item, c)->reward = values[0];
+        memcpy(partial_of(item, c)->labels, values, width * sizeof *values);
     return L2_OK;
 }
 
@@ -110,6 +112,24 @@ static void count_eos(struct scorer *s, const struct l2_completion *c)
         s->faults->eos_mismatches++;
 }
 
+/* One label has the name as it is; of several, number i has NAME.i. */
+static int set_labels(const struct scorer *s, struct l2_record *rec, struct l2_completion *c,
+                      const float *labels, struct l2_err *err)
+{
+    struct l2_buf name = {0};
+    int r = L2_OK;
+    if (s->hp->n_labels == 1)
+        return l2_record_set_score(rec, c, s->opts.name, (double)labels[0], err);
+    for (uint32_t i = 0; i < s->hp->n_labels && r == L2_OK; i++) {
+        name.len = 0;
+        r = l2_buf_printf(&name, err, "%s.%u%c", s->opts.name, (unsigned)i, '\0');
+        if (r == L2_OK)
+            r = l2_record_set_score(rec, c, (const char *)name.data, (double)labels[i], err);
+    }
+    l2_buf_release(&name);
+    return r;
+}
+
 static int reward_finish(void *arg, struct l2_feed_item *item, size_t completion, uint32_t n,
                          struct l2_err *err)
 {
@@ -117,13 +137,14 @@ static int reward_finish(void *arg, struct l2_feed_item *item, size_t completion
     (void)n;
     if (completion == L2_FEED_PROMPT)
         return L2_OK; /* nothing to score */
-    double reward = partial_of(item, completion)->reward;
-    if (!isfinite(reward))
-        return l2_err_set(err, L2_CORRUPT, "completion %zu: the score is not finite: got %g",
-                          completion, reward);
+    const float *labels = partial_of(item, completion)->labels;
+    for (uint32_t i = 0; i < s->hp->n_labels; i++)
+        if (!isfinite(labels[i]))
+            return l2_err_set(err, L2_CORRUPT, "completion %zu: the score is not finite: got %g",
+                              completion, (double)labels[i]);
     struct l2_completion *c = &item->rec->completions[completion];
     count_eos(s, c);
-    return l2_record_set_score(item->rec, c, s->opts.name, reward, err);
+    return set_labels(s, item->rec, c, labels, err);
 }
 
 /* ---- log-probabilities ---- */
@@ -271,10 +292,9 @@ int l2_scorer_new(struct l2_worker **out, struct l2_engine *e, const struct l2_s
     const struct l2_hparams *hp = l2_engine_hparams(e);
     bool reward = opts->kind == L2_SCORE_REWARD;
     *out = NULL;
-    if (reward && (hp->head != L2_HEAD_LABELS || hp->n_labels != 1))
+    if (reward && hp->head != L2_HEAD_LABELS)
         return l2_err_set(err, L2_ARGUMENT,
-                          "not a reward model: want a score head with one label, got %s",
-                          hp->head == L2_HEAD_LABELS ? "several labels" : "a vocabulary head");
+                          "not a reward model: want a score head, got a vocabulary head");
     if (!reward && hp->head != L2_HEAD_VOCAB)
         return l2_err_set(err, L2_ARGUMENT,
                           "log-probabilities want a vocabulary head, got a score head");

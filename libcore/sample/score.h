@@ -9,7 +9,7 @@
 #include "text/vocab.h"
 
 enum l2_score_kind {
-    L2_SCORE_REWARD, /* the label score at the last token of prompt + completion */
+    L2_SCORE_REWARD, /* the label scores at the last token of prompt + completion */
     L2_SCORE_LOGPROB /* log-probability of the completion's tokens given the prompt */
 };
 
@@ -24,7 +24,8 @@ struct l2_score_opts {
     enum l2_overlong overlong;
 };
 
-/* e is borrowed. For L2_SCORE_REWARD its model has one label. */
+/* e is borrowed. For L2_SCORE_REWARD its model has a head of labels; of several, label i becomes
+ * scores["name.i"]. */
 int l2_scorer_new(struct l2_worker **out, struct l2_engine *e, const struct l2_score_opts *opts,
                   struct l2_err *err) L2_MUST_CHECK;
 

@@ -101,6 +101,17 @@ fails 1 'has no form in GGUF' "a model with labels" sh -c "
 fails 1 'small.gguf: exists already' "an existing file" l2-model convert -o small.gguf hf-plain
 ok "is replaced on request" l2-model convert -q --force -o small.gguf hf-plain
 
+# several labels
+# shellcheck disable=SC2086
+peer scores hf-labels $ids >want-labels.json
+ok "three labels: scores" l2-score -q --activations f32 --kv-type f32 -m hf-labels --as s -o labels.l2s text.l2s
+l2-cat -q --json labels.l2s | python3 -c '
+import json, sys
+s = json.load(sys.stdin)["completions"][0]["scores"]
+assert sorted(s) == ["s.0", "s.1", "s.2"], s
+print(json.dumps([s["s.%d" % i] for i in range(3)]))' >got-labels.json
+ok "three labels: each under a name of its own" python3 "$L2_SRC/tests/compare.py" 2e-4 want-labels.json got-labels.json
+
 # cut while it is mapped: the embedding is read from the map with every step
 cp small.gguf cut.gguf
 ok "a file that is cut while it is read ends in a message" python3 - text.l2s <<'E2'
