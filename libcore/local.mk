@@ -183,6 +183,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/zip.h
 libcore_libl2_a_SOURCES += \
 	%D%/kern/add.c \
+	%D%/kern/adamw_row.c \
 	%D%/kern/aligned.c \
 	%D%/kern/aligned.h \
 	%D%/kern/attention.c \
@@ -235,6 +236,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/softmax.c \
 	%D%/kern/swiglu.c \
 	%D%/kern/vec.h \
+	%D%/kern/vec_adamw.h \
 	%D%/kern/vec_attention.h \
 	%D%/kern/vec_grad.h \
 	%D%/kern/vec_narrow.h \

@@ -52,6 +52,15 @@ void l2_from_bf16(float *y, const uint16_t *x, size_t n);
 bool l2_logsumexp(const float *x, size_t n, float *max, double *lse);
 
 /* What is known of a row of n logits: log p(i) = logit i - max - log_sum. */
+/* AdamW: m and v are the moments, p the values; g becomes 0. The same bits on all processors. */
+struct l2_adamw_rates {
+    float beta1, beta2, eps, lr;
+    float scale;              /* of gradients */
+    float correct1, correct2; /* of the moments' bias: 1 / (1 - beta^step) */
+    float decay;              /* what is left of a value: 1 - lr * weight decay */
+};
+void l2_adamw_row(float *p, float *g, float *m, float *v, size_t n, const struct l2_adamw_rates *r);
+
 struct l2_softmax_row {
     float max;
     double sum, log_sum; /* of exp(logit - max) */

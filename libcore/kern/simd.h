@@ -9,6 +9,7 @@
 #include "kern/kv_block.h"
 #include "kern/layout.h"
 #include "kern/narrow.h"
+#include "kern/ops.h"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__SSE2__)
 #    define L2_SIMD_X86 1
@@ -51,6 +52,7 @@ struct l2_simd {
     double (*exp_sum)(float *y, const float *x, size_t n, float shift, double *moment);
     void (*from_bf16)(float *y, const uint16_t *x, size_t n);
     float (*dot)(const float *x, const float *y, size_t n);
+    void (*adamw)(float *p, float *g, float *m, float *v, size_t n, const struct l2_adamw_rates *r);
 };
 
 /* The fastest set that this processor has. */

@@ -10,6 +10,7 @@
 #include "kern/vec_attention.h"
 #include "kern/vec_rows.h"
 #include "kern/vec_grad.h"
+#include "kern/vec_adamw.h"
 
 /* A table of this file's kernels and of those for narrowed activations. */
 #define L2_SIMD_TABLE(name_, pairs_, q8_)                                                          \
@@ -19,7 +20,7 @@
         .swiglu = vec_swiglu, .add = vec_add, .scale = vec_scale, .expf_row = vec_expf_row,        \
         .max = vec_max, .sum_exp = vec_sum_exp, .rmsnorm_bwd = vec_rmsnorm_bwd,                    \
         .rope_bwd = vec_rope_bwd, .swiglu_bwd = vec_swiglu_bwd, .softmax_bwd = vec_softmax_bwd,    \
-        .exp_sum = vec_exp_sum, .from_bf16 = vec_bf16_row, .dot = vec_dot,                         \
+        .exp_sum = vec_exp_sum, .from_bf16 = vec_bf16_row, .dot = vec_dot, .adamw = vec_adamw,     \
     }
 
 #endif

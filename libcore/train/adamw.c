@@ -68,26 +68,9 @@ int l2_params_norm(const struct l2_params *p, struct l2_pool *pool, double *norm
 
 struct step_job {
     const struct l2_adamw_array *a;
-    float b1, b2, eps, scale, lr;
-    float correct1, correct2; /* of the moments' bias */
-    float decay;              /* what is left of a value: 1 - lr * weight decay */
-    uint32_t key;             /* of random rounding */
+    struct l2_adamw_rates rates;
+    uint32_t key; /* of random rounding */
 };
-
-static void step_values(const struct step_job *j, float *restrict p, float *restrict g,
-                        float *restrict m, float *restrict v, size_t n)
-{
-    float b1 = j->b1, b2 = j->b2, c1 = 1 - b1, c2 = 1 - b2, eps = j->eps, scale = j->scale;
-    float correct1 = j->correct1, correct2 = j->correct2, decay = j->decay, lr = j->lr;
-    for (size_t i = 0; i < n; i++) {
-        float x = g[i] * scale;
-        m[i] = b1 * m[i] + c1 * x;
-        v[i] = b2 * v[i] + c2 * (x * x);
-        float move = m[i] * correct1 / (sqrtf(v[i] * correct2) + eps);
-        p[i] = p[i] * decay - lr * move;
-        g[i] = 0;
-    }
-}
 
 /* The finaliser of MurmurHash3: each bit of x changes half the bits of the result. */
 static uint32_t mix(uint32_t x)
@@ -131,8 +114,8 @@ static void step_slice(void *arg, size_t i)
     const struct l2_adamw_array *a = j->a;
     size_t begin = i * SLICE, end = a->n < begin + SLICE ? a->n : begin + SLICE;
     if (!a->p.bf16 && !a->m.bf16 && !a->v.bf16) {
-        step_values(j, a->p.f32 + begin, a->g + begin, a->m.f32 + begin, a->v.f32 + begin,
-                    end - begin);
+        l2_adamw_row(a->p.f32 + begin, a->g + begin, a->m.f32 + begin, a->v.f32 + begin,
+                     end - begin, &j->rates);
         return;
     }
     for (size_t at = begin; at < end; at += BLOCK) {
@@ -140,7 +123,7 @@ static void step_slice(void *arg, size_t i)
         size_t n = end - at < BLOCK ? end - at : BLOCK;
         float *bp = block_in(&a->p, at, n, p), *bm = block_in(&a->m, at, n, m),
               *bv = block_in(&a->v, at, n, v);
-        step_values(j, bp, a->g + at, bm, bv, n);
+        l2_adamw_row(bp, a->g + at, bm, bv, n, &j->rates);
         block_out(&a->p, at, n, bp, j->key, a->number);
         block_out(&a->m, at, n, bm, j->key + 1, a->number);
         block_out(&a->v, at, n, bv, j->key + 2, a->number);
@@ -151,16 +134,17 @@ void l2_adamw_array_step(const struct l2_adamw_opts *opts, uint64_t step,
                          const struct l2_adamw_array *a, double scale, double lr,
                          struct l2_pool *pool)
 {
-    struct step_job job = {.a = a,
-                           .b1 = (float)opts->beta1,
-                           .b2 = (float)opts->beta2,
-                           .eps = (float)opts->eps,
-                           .scale = (float)scale,
-                           .lr = (float)lr,
-                           .correct1 = (float)(1 / (1 - pow(opts->beta1, (double)step))),
-                           .correct2 = (float)(1 / (1 - pow(opts->beta2, (double)step))),
-                           .decay = a->decayed ? (float)(1 - lr * opts->weight_decay) : 1,
-                           .key = mix((uint32_t)step) ^ (uint32_t)(step >> 32)};
+    struct step_job job = {
+        .a = a,
+        .rates = {.beta1 = (float)opts->beta1,
+                  .beta2 = (float)opts->beta2,
+                  .eps = (float)opts->eps,
+                  .lr = (float)lr,
+                  .scale = (float)scale,
+                  .correct1 = (float)(1 / (1 - pow(opts->beta1, (double)step))),
+                  .correct2 = (float)(1 / (1 - pow(opts->beta2, (double)step))),
+                  .decay = a->decayed ? (float)(1 - lr * opts->weight_decay) : 1},
+        .key = mix((uint32_t)step) ^ (uint32_t)(step >> 32)};
     l2_pool_run(pool, step_slice, &job, (a->n + SLICE - 1) / SLICE);
 }
 

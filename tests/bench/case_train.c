@@ -1,5 +1,5 @@
-/* Benchmark cases that train: forward and backward passes of the vocabulary loss over a whole
- * batch, with the memory of an optimiser's moments beside them. */
+/* Benchmark cases that train: a whole step of a batch, forward and backward pass of the vocabulary
+ * loss, the norm of the gradients and AdamW. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
@@ -10,6 +10,7 @@
 #include "bench.h"
 #include "nn/init.h"
 #include "nn/net.h"
+#include "train/adamw.h"
 
 #define SEQUENCE 256
 #define MAX_ROWS (8 * SEQUENCE)
@@ -48,8 +49,9 @@ struct train {
     const struct shape *shape;
     struct l2_net *net;
     struct l2_params *params, *grads;
-    struct l2_params *moments[2];
-    double held; /* bytes of all that */
+    struct l2_adamw adamw;
+    struct l2_pool *pool; /* borrowed */
+    double held;          /* bytes of all that */
     uint32_t tokens[MAX_ROWS];
     struct l2_span spans[MAX_ROWS / SEQUENCE];
     struct l2_target targets[MAX_ROWS];
@@ -64,8 +66,7 @@ static void train_release(void *state)
     l2_net_free(t->net);
     l2_params_free(t->params);
     l2_params_free(t->grads);
-    l2_params_free(t->moments[0]);
-    l2_params_free(t->moments[1]);
+    l2_adamw_release(&t->adamw);
     free(t);
 }
 
@@ -90,6 +91,11 @@ static int train_run(void *state, struct bench_sample *out, struct l2_err *err)
     if (r != L2_OK)
         return r;
     l2_net_backward(t->net, t->grads);
+    double norm;
+    r = l2_params_norm(t->grads, t->pool, &norm, err);
+    if (r != L2_OK)
+        return r;
+    l2_adamw_step(&t->adamw, t->params, t->grads, norm > 1 ? 1 / norm : 1, 1e-5, t->pool);
     *out = (struct bench_sample){.seconds = bench_now() - begin,
                                  .work = (double)n,
                                  .held = t->held,
@@ -139,14 +145,15 @@ static int train_new(struct train **out, const struct shape *shape, struct l2_po
     hp.norm_eps = 1e-5f;
     hp.rope_theta = 10000;
     t->shape = shape;
+    t->pool = pool;
     fill_batch(t);
     int r = l2_net_new(&t->net, &hp, &opts, err);
     if (r == L2_OK)
         r = l2_params_new(&t->params, &hp, err);
     if (r == L2_OK)
         r = l2_params_new(&t->grads, &hp, err);
-    for (int i = 0; i < 2 && r == L2_OK; i++)
-        r = l2_params_new(&t->moments[i], &hp, err);
+    if (r == L2_OK)
+        r = l2_adamw_init(&t->adamw, &hp, &l2_adamw_defaults, err);
     if (r == L2_OK)
         t->held = (double)l2_net_bytes(&hp, &opts) +
                   4.0 * sizeof(float) * (double)t->params->offset[t->params->n_tensors];

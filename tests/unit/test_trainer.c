@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "kern/ops.h"
+#include "kern/simd.h"
 #include "scratch.h"
 #include "stream/codec.h"
 #include "train/trainer_state.h"
@@ -366,6 +368,27 @@ static void test_adamw(void **state)
         for (size_t i = 0; i < 3; i++) {
             assert_true(fabs(p[i] - wp[i]) < 1e-6);
             assert_true(g[i] == 0);
+        }
+    }
+}
+
+/* All sets of kernels give the same bits, tails included. */
+static void test_adamw_sets(void **state)
+{
+    const struct l2_adamw_rates r = {0.9f, 0.95f, 1e-5f, 0.01f, 0.5f, 2, 3, 0.999f};
+    const struct l2_simd *sets[L2_SIMD_MAX];
+    size_t n_sets = l2_simd_all(sets);
+    (void)state;
+    for (size_t n = 1; n < 50; n++) {
+        float first[4][50], row[4][50];
+        for (size_t s = 0; s < n_sets; s++) {
+            uint32_t seed = (uint32_t)n;
+            for (size_t i = 0; i < 200; i++)
+                row[i / 50][i % 50] = i < 150 ? noise(&seed) : fabsf(noise(&seed));
+            sets[s]->adamw(row[0], row[1], row[2], row[3], n, &r);
+            if (s == 0)
+                memcpy(first, row, sizeof row);
+            assert_memory_equal(first, row, sizeof row);
         }
     }
 }
@@ -1002,14 +1025,23 @@ static void test_energy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pair_losses),    cmocka_unit_test(test_pair_gradients),
-        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_random_rounding),
-        cmocka_unit_test(test_schedules),      cmocka_unit_test(test_kinds_of_training),
-        cmocka_unit_test(test_adapters_alone), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_plan),           cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_other_settings), cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_unwritable),     cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_workers),        cmocka_unit_test(test_worker_fails),
+        cmocka_unit_test(test_pair_losses),
+        cmocka_unit_test(test_pair_gradients),
+        cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_adamw_sets),
+        cmocka_unit_test(test_random_rounding),
+        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_kinds_of_training),
+        cmocka_unit_test(test_adapters_alone),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_other_settings),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_worker_fails),
         cmocka_unit_test(test_energy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
