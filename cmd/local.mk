@@ -78,6 +78,10 @@ cmd_l2_model_SOURCES = \
 cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
 cmd_l2_model_LDADD = $(l2_libs)
 
+bin_PROGRAMS += cmd/l2-ppo
+cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_rollout.c %D%/ppo_setup.c
+cmd_l2_ppo_LDADD = $(l2_model_libs)
+
 bin_PROGRAMS += cmd/l2-rsample
 cmd_l2_rsample_SOURCES = %D%/l2-rsample.c %D%/rsample.h %D%/rsample_show.c
 cmd_l2_rsample_LDADD = $(l2_libs)

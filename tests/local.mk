@@ -41,6 +41,7 @@ l2_scripts = \
 	%D%/cmd/model.sh \
 	%D%/cmd/pipeline.sh \
 	%D%/cmd/pipes.sh \
+	%D%/cmd/ppo.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rsample.sh \
 	%D%/cmd/scale.sh \

@@ -264,6 +264,16 @@ for p in $programs; do
         fails 1 'No space left on device' "$p: a log on a full device" l2-train reward -m model -o x \
             --data pairs.l2s --batch 3 --log /dev/full
         ;;
+    l2-ppo)
+        ok "$p: runs" l2-ppo -m model -o policy --reward rm --batch 4 -k 2 -n 4 --iterations 1 prompts.l2s
+        check_summary "$p"
+        fails 1 'empty' "$p: empty input" l2-ppo -m model -o x --reward rm /dev/null
+        fails 1 'no-such-file' "$p: a missing file" l2-ppo -m model -o x --reward rm no-such-file
+        fails 1 'plain' "$p: something else than a stream" l2-ppo -m model -o x --reward rm plain
+        fails 1 'cut' "$p: a cut stream" l2-ppo -m model -o x --reward rm cut
+        fails 1 'No space left on device' "$p: a log on a full device" l2-ppo -m model -o x --reward rm \
+            --batch 4 -k 2 -n 4 --iterations 1 --log /dev/full prompts.l2s
+        ;;
     l2-vocab)
         check_output "$p" text.txt l2-vocab --size 270 --coverage 0.5
         fails 1 'nothing to train on' "$p: empty input" l2-vocab /dev/null

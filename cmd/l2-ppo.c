@@ -1,0 +1,528 @@
+/* l2-ppo: reinforcement learning from reward models. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "ppo.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/progress.h"
+#include "util/philox.h"
+
+static struct l2_ppo_args args = {.batch = 512,
+                                  .completions = 1,
+                                  .iterations = 200,
+                                  .mini_batch = 64,
+                                  .epochs = 1,
+                                  .eval_every = 10,
+                                  .save_every = 1,
+                                  .temperature = 1,
+                                  .lr = 1e-6,
+                                  .weight_decay = 0.1,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.95,
+                                  .eps = 1e-5,
+                                  .clip = 1,
+                                  .cliprange = 0.2,
+                                  .cliprange_value = 0.2,
+                                  .vf_coef = 0.1,
+                                  .gamma = 1,
+                                  .lambda = 0.95,
+                                  .kl_horizon = 10000,
+                                  .lora_targets = 1};
+
+static const char *const estimators[] = {"k1", "k2", "k3", NULL};
+static const char *const lora_targets[] = {"attention", "all", NULL};
+
+/* clang-format off */
+#define COUNT(opt, field, least_, text, ...)                                                       \
+    {.name = opt, .kind = L2_OPT_INT, .arg = "N", .min = least_, .max = INT32_MAX,                 \
+     .target = &args.field, .help = text, __VA_ARGS__}
+#define REAL(opt, field, most, text, ...)                                                          \
+    {.name = opt, .kind = L2_OPT_REAL, .arg = "X", .min = 0, .max = most,                          \
+     .target = &args.field, .help = text, __VA_ARGS__}
+#define FLAG(opt, field, text, ...)                                                                \
+    {.name = opt, .kind = L2_OPT_FLAG, .target = &args.field, .help = text, __VA_ARGS__}
+#define TEXT(opt, field, arg_, text, ...)                                                          \
+    {.name = opt, .kind = L2_OPT_STRING, .arg = arg_, .target = &args.field, .help = text,         \
+     __VA_ARGS__}
+static const struct l2_opt options[] = {
+    TEXT("model", model, "DIR", "the checkpoint to start from, which is the reference, too",
+         .letter = 'm', .is_path = true, .no_effect = true),
+    TEXT("output", output, "DIR", "the model directory to make; the run's checkpoint is DIR.ckpt",
+         .letter = 'o', .is_path = true, .no_effect = true, .default_text = ""),
+    FLAG("force", force, "replace a model directory, and forget its checkpoint", .no_effect = true),
+    FLAG("resume", resume, "go on from the checkpoint, if there is one", .no_effect = true),
+    L2_OPT_TITLE("Rewards"),
+    TEXT("reward", reward, "DIR", "the (helpfulness) reward model", .is_path = true,
+         .no_effect = true),
+    TEXT("safety", safety, "DIR", "the safety reward model", .is_path = true, .no_effect = true),
+    TEXT("safety-tag", safety_tag, "FIELD",
+         "a true or false field of meta: prompts that are rewarded by safety alone"),
+    TEXT("reward-pattern", pattern, "REGEX",
+         "in place of --reward: 1 for a completion in whose text the PCRE2 pattern occurs, else 0"),
+    TEXT("reward-command", command, "COMMAND",
+         "in place of --reward: a command that reads a stream and writes it with scores named reward"),
+    REAL("missing-eos-penalty", missing_eos, 1e9,
+         "is taken from the score of a completion that does not end in EOS"),
+    FLAG("no-whiten-scores", raw_scores, "scores as they are: mean and deviation are not taken out"),
+    L2_OPT_TITLE("Rollouts"),
+    COUNT("batch", batch, 1, "completions of an iteration"),
+    COUNT("completions", completions, 1, "completions of each prompt; divides the batch",
+          .letter = 'k'),
+    COUNT("max-tokens", max_tokens, 0,
+          "new tokens of a completion at most, EOS included; 0: as many as the context holds",
+          .letter = 'n'),
+    REAL("temperature", temperature, 1e6, "divide the logits by X when drawing", .letter = 'T'),
+    TEXT("rollouts", rollouts, "DIR", "write the records of each iteration N to DIR/N.l2s",
+         .is_path = true, .no_effect = true),
+    {.name = "seed", .letter = 's', .kind = L2_OPT_SEED, .arg = "N", .target = &args.seed,
+     .help = "of the order of prompts, of draws and of adapters"},
+    {.name = "kv-memory", .kind = L2_OPT_BYTES, .arg = "SIZE", .target = &args.kv_bytes,
+     .default_text = "1G at most", .no_effect = true,
+     .help = "memory for keys and values of each engine"},
+    L2_OPT_TITLE("Objective"),
+    REAL("kl-coef", kl_coef, 1e6, "beta: what a nat of KL to the reference costs",
+         .given = &args.kl_coef_given, .default_text = "0.01; 0.005 from 30e9 parameters on"),
+    {.name = "kl-estimator", .kind = L2_OPT_CHOICE, .arg = "KIND", .choices = estimators,
+     .target = &args.kl, .help = "of the KL in the rewards: k1, k2 or k3"},
+    REAL("kl-target", kl_target, 1e6, "KL of a completion that beta is adapted to reach; 0: beta stays"),
+    REAL("kl-horizon", kl_horizon, 1e12, "completions in which beta adapts"),
+    REAL("max-kl", max_kl, 1e9, "stop where the KL of a completion is above this; 0: no limit"),
+    REAL("cliprange", cliprange, 1e3, "how far the ratio of policies may be from 1"),
+    REAL("cliprange-value", cliprange_value, 1e9, "how far values may move; 0: no limit"),
+    REAL("vf-coef", vf_coef, 1e6, "weight of the value loss"),
+    REAL("gamma", gamma, 1, "discount of later rewards"),
+    REAL("lam", lambda, 1, "lambda of generalised advantage estimation"),
+    L2_OPT_TITLE("Steps"),
+    COUNT("iterations", iterations, 1, "batches to learn from at most", .no_effect = true),
+    COUNT("mini-batch", mini_batch, 1, "completions of an optimiser step"),
+    COUNT("num-ppo-epochs", epochs, 1, "passes over each batch"),
+    REAL("held-out", held_out, 0.99, "share of the prompts to evaluate on and not to train on; the "
+         "model with the best score on them is kept"),
+    COUNT("eval-every", eval_every, 1, "iterations between evaluations"),
+    COUNT("patience", patience, 0, "stop after N evaluations without a better one; 0: never"),
+    REAL("lr", lr, 10, "learning rate, which is constant"),
+    REAL("weight-decay", weight_decay, 10, "of matrices, decoupled"),
+    REAL("beta1", beta1, 0.9999999, "AdamW's, of the first moment"),
+    REAL("beta2", beta2, 0.9999999, "AdamW's, of the second moment"),
+    REAL("eps", eps, 1, "AdamW's"),
+    REAL("clip", clip, 1e9, "norm of the gradients at most; 0: no limit"),
+    L2_OPT_TITLE("Computation"),
+    COUNT("rows", rows, 0, "positions that training computes at once; at least the longest rollout",
+          .default_text = "1024"),
+    FLAG("recompute", recompute, "keep less between forward and backward: less memory, a third more work"),
+    FLAG("bf16", bf16, "multiply matrices in bfloat16, sums and weights in f32"),
+    COUNT("lora-rank", lora_rank, 0, "train low-rank adapters of this rank, so that policy and "
+          "reference share one copy, in bf16", .default_text = "0: all parameters are trained"),
+    REAL("lora-alpha", lora_alpha, 1e6, "adapters count alpha / rank", .default_text = "twice the rank"),
+    {.name = "lora-targets", .kind = L2_OPT_CHOICE, .arg = "WHICH", .choices = lora_targets,
+     .target = &args.lora_targets, .help = "projections that have adapters: attention, or all"},
+    FLAG("plan", plan, "say what memory the run takes, and do nothing", .no_effect = true),
+    L2_OPT_TITLE("Checkpoints and reports"),
+    COUNT("save-every", save_every, 1, "iterations between checkpoints", .no_effect = true),
+    TEXT("log", log, "FILE", "append every iteration to FILE, as JSON lines with the names that TRL has",
+         .is_path = true, .no_effect = true),
+    L2_OPT_TABLE_END,
+};
+/* clang-format on */
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    stopped = 1;
+}
+
+/* ---- an iteration ---- */
+
+/* Draws of different iterations, and evaluations, are different. */
+static uint64_t seed_of(uint64_t iteration, bool evaluation)
+{
+    struct l2_philox_key key = {{(uint32_t)args.seed, (uint32_t)(args.seed >> 32)}};
+    uint32_t out[4];
+    const uint32_t counter[4] = {(uint32_t)iteration, (uint32_t)(iteration >> 32), evaluation, 2};
+    l2_philox(key, counter, out);
+    return ((uint64_t)out[1] << 32) | out[0];
+}
+
+static int series(struct l2_record *rec, struct l2_completion *c, enum l2_series s, float **out,
+                  struct l2_err *err)
+{
+    float *v = l2_arena_alloc(&rec->arena, c->tokens.n, sizeof *v, err);
+    if (!v)
+        return L2_MEMORY;
+    c->series[s] = (struct l2_f32s){v, c->tokens.n};
+    *out = v;
+    return L2_OK;
+}
+
+static int rollout_of(struct l2_record *rec, struct l2_completion *c, struct l2_rollout *out,
+                      struct l2_err *err)
+{
+    *out = (struct l2_rollout){.prompt = rec->prompt.v,
+                               .n_prompt = rec->prompt.n,
+                               .tokens = c->tokens.v,
+                               .n = c->tokens.n,
+                               .score = *l2_completion_score(c, "score")};
+    const struct {
+        enum l2_series series;
+        float **out;
+    } all[] = {{L2_LOGPROBS, &out->logprob},     {L2_REF_LOGPROBS, &out->ref_logprob},
+               {L2_VALUES, &out->value},         {L2_REWARDS, &out->reward},
+               {L2_ADVANTAGES, &out->advantage}, {L2_RETURNS, &out->returns}};
+    int rc = L2_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && rc == L2_OK; i++)
+        rc = series(rec, c, all[i].series, all[i].out, err);
+    return rc;
+}
+
+/* The rollouts of a batch; their arrays are its records' series. */
+static int rollouts_of(struct l2_prompts *batch, struct l2_rollout **out, size_t *n,
+                       struct l2_err *err)
+{
+    size_t most = 0;
+    int rc = L2_OK;
+    *n = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        most += batch->v[i]->n_completions;
+    *out = calloc(most > 0 ? most : 1, sizeof **out);
+    if (!*out)
+        return l2_err_memory(err, most * sizeof **out);
+    for (size_t i = 0; i < batch->n; i++)
+        for (size_t k = 0; k < batch->v[i]->n_completions && rc == L2_OK; k++)
+            if (batch->v[i]->completions[k].tokens.n > 0)
+                rc = rollout_of(batch->v[i], &batch->v[i]->completions[k], &(*out)[(*n)++], err);
+    return rc;
+}
+
+static double sampled_kl(const struct l2_prompts *batch)
+{
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        for (size_t k = 0; k < batch->v[i]->n_completions; k++, n++) {
+            const struct l2_f32s *s = batch->v[i]->completions[k].series;
+            for (size_t t = 0; t < s[L2_LOGPROBS].n && t < s[L2_SAMPLED_LOGPROBS].n; t++)
+                sum += (double)s[L2_SAMPLED_LOGPROBS].v[t] - s[L2_LOGPROBS].v[t];
+        }
+    return n > 0 ? sum / n : 0;
+}
+
+static int write_rollouts(struct l2_ppo_run *r, const struct l2_prompts *batch, struct l2_err *err)
+{
+    char path[4096];
+    if (!args.rollouts)
+        return L2_OK;
+    if (mkdir(args.rollouts, 0777) != 0 && errno != EEXIST)
+        return l2_err_sys(err, errno, args.rollouts, "cannot create directory");
+    snprintf(path, sizeof path, "%s/%06" PRIu64 ".l2s", args.rollouts, r->iteration + 1);
+    return l2_ppo_write_rollouts(r, batch, path, err);
+}
+
+static int iterate(struct l2_ppo_run *r, struct l2_ppo_scores *scores, struct l2_ppo_stats *stats,
+                   struct l2_err *err)
+{
+    struct l2_prompts batch;
+    struct l2_rollout *rollouts = NULL;
+    size_t n;
+    int rc = l2_ppo_batch(r, &batch, err);
+    if (rc == L2_OK)
+        rc = l2_ppo_generate(r, &batch, (uint32_t)args.completions, seed_of(r->iteration, false),
+                             err);
+    if (rc == L2_OK)
+        rc = l2_ppo_score(r, &batch, scores, err);
+    if (rc == L2_OK)
+        rc = rollouts_of(&batch, &rollouts, &n, err);
+    if (rc == L2_OK) {
+        double begin = l2_seconds();
+        rc = l2_ppo_step(r->ppo, rollouts, n, args.max_kl, stats, err);
+        r->training += l2_seconds() - begin;
+        r->episodes += n;
+        scores->sampled_kl = sampled_kl(&batch);
+    }
+    if (rc == L2_OK)
+        rc = write_rollouts(r, &batch, err);
+    free(rollouts);
+    l2_ppo_batch_free(&batch);
+    return rc;
+}
+
+/* ---- reports ---- */
+
+static void set_real(json_t *o, const char *key, double v)
+{
+    if (isfinite(v))
+        json_object_set_new(o, key, json_real(v));
+}
+
+static int put_line(struct l2_ppo_run *r, json_t *o, struct l2_err *err)
+{
+    int rc = L2_OK;
+    if (!o)
+        return l2_err_memory(err, 64);
+    if (r->log && (json_dumpf(o, r->log, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
+                   fputc('\n', r->log) == EOF || fflush(r->log) != 0))
+        rc = l2_err_sys(err, errno, args.log, "cannot write");
+    json_decref(o);
+    return rc;
+}
+
+static int report(struct l2_ppo_run *r, const struct l2_ppo_scores *s,
+                  const struct l2_ppo_stats *st, struct l2_err *err)
+{
+    json_t *o = json_object();
+    const struct {
+        const char *name;
+        double v;
+    } reals[] = {{"objective/kl", st->kl},
+                 {"objective/entropy", st->entropy},
+                 {"objective/non_score_reward", st->non_score_reward},
+                 {"objective/rlhf_reward", st->rlhf_reward},
+                 {"objective/scores", s->score},
+                 {"policy/approxkl_avg", st->approxkl},
+                 {"policy/clipfrac_avg", st->clipfrac},
+                 {"policy/entropy_avg", st->policy_entropy},
+                 {"loss/policy_avg", st->policy_loss},
+                 {"loss/value_avg", st->value_loss},
+                 {"val/clipfrac_avg", st->value_clipfrac},
+                 {"val/ratio", st->ratio},
+                 {"val/ratio_var", st->ratio_var},
+                 {"val/first_ratio_off", st->first_ratio_off},
+                 {"val/sampled_kl", s->sampled_kl},
+                 {"val/num_eos_tokens", s->eos * (double)args.batch},
+                 {"completions/mean_length", s->length},
+                 {"grad_norm", st->grad_norm},
+                 {"kl_coef", st->kl_coef},
+                 {"lr", args.lr},
+                 {"time/generation", r->generating},
+                 {"time/scoring", r->scoring},
+                 {"time/training", r->training}};
+    json_object_set_new(o, "step", json_integer((json_int_t)r->iteration));
+    json_object_set_new(o, "episode", json_integer((json_int_t)r->episodes));
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        set_real(o, reals[i].name, reals[i].v);
+    if (r->safety.engine) {
+        set_real(o, "objective/helpfulness", s->helpfulness);
+        set_real(o, "objective/safety", s->safety);
+    }
+    l2_cli_note(r->cli,
+                "iteration %" PRIu64 " of %lld: score %.4f, KL %.4f, entropy %.3f, policy loss "
+                "%.4f, value loss %.4f, %.1f tokens, %.0f %% end in EOS",
+                r->iteration, (long long)args.iterations, s->score, st->kl, st->policy_entropy,
+                st->policy_loss, st->value_loss, s->length, 100 * s->eos);
+    return put_line(r, o, err);
+}
+
+static void summarize(struct l2_ppo_run *r)
+{
+    json_t *o = r->cli->report;
+    json_object_set_new(o, "iterations", json_integer((json_int_t)r->iteration));
+    json_object_set_new(o, "new_tokens", json_integer((json_int_t)r->new_tokens));
+    set_real(o, "generation_seconds", r->generating);
+    set_real(o, "scoring_seconds", r->scoring);
+    set_real(o, "training_seconds", r->training);
+    if (r->has_best)
+        set_real(o, "held_out_score", r->best);
+}
+
+/* ---- models and checkpoints ---- */
+
+static int write_model(struct l2_ppo_run *r, struct l2_err *err)
+{
+    struct l2_lora_merged merged = {r->params, l2_ppo_lora(r->ppo)};
+    struct l2_model_source source = {.rows = l2_params_rows, .arg = r->params};
+    if (merged.lora)
+        source = (struct l2_model_source){.rows = l2_lora_merged_rows, .arg = &merged};
+    struct l2_model_write_opts o = {
+        .dtype = L2_F32, .vocab_path = r->model->vocab_path, .replace = true};
+    return l2_model_write(args.output, &r->params->hp, &source, &o, err);
+}
+
+/* The score on what is held out; the best model so far is the output. */
+static int evaluate(struct l2_ppo_run *r, struct l2_err *err)
+{
+    struct l2_prompts batch;
+    struct l2_ppo_scores s;
+    uint64_t tokens = r->new_tokens;
+    int rc = l2_ppo_held(r, &batch, err);
+    if (rc == L2_OK)
+        rc = l2_ppo_generate(r, &batch, 1, seed_of(0, true), err);
+    if (rc == L2_OK)
+        rc = l2_ppo_score(r, &batch, &s, err);
+    l2_ppo_batch_free(&batch);
+    r->new_tokens = tokens;
+    if (rc != L2_OK)
+        return rc;
+    l2_cli_note(r->cli, "iteration %" PRIu64 ": score %.4f on %zu held-out prompts", r->iteration,
+                s.score, r->held.n);
+    json_t *o = json_object();
+    json_object_set_new(o, "step", json_integer((json_int_t)r->iteration));
+    set_real(o, "eval_objective/scores", s.score);
+    rc = put_line(r, o, err);
+    if (r->has_best && s.score <= r->best) {
+        r->worse++;
+        return rc;
+    }
+    r->has_best = true;
+    r->best = s.score;
+    r->worse = 0;
+    return rc == L2_OK ? write_model(r, err) : rc;
+}
+
+static int save(const struct l2_ppo_run *r, const char *path, struct l2_err *err)
+{
+    const double numbers[L2_PPO_NUMBERS] = {
+        (double)r->iteration, (double)r->pass, (double)r->position, (double)r->episodes,
+        r->has_best,          r->best,         (double)r->worse};
+    return l2_ppo_save(r->ppo, numbers, path, err);
+}
+
+static int restore(struct l2_ppo_run *r, const char *path, struct l2_err *err)
+{
+    double numbers[L2_PPO_NUMBERS];
+    int rc = l2_ppo_restore(r->ppo, numbers, path, err);
+    if (rc != L2_OK)
+        return rc;
+    r->iteration = (uint64_t)numbers[0];
+    r->pass = (uint64_t)numbers[1];
+    r->position = (uint64_t)numbers[2];
+    r->episodes = (uint64_t)numbers[3];
+    r->has_best = numbers[4] != 0;
+    r->best = numbers[5];
+    r->worse = (uint64_t)numbers[6];
+    return L2_OK;
+}
+
+/* ---- the run ---- */
+
+static bool has_patience(const struct l2_ppo_run *r)
+{
+    return args.patience == 0 || r->worse < (uint64_t)args.patience;
+}
+
+static int train(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *err)
+{
+    uint64_t total = (uint64_t)args.iterations;
+    int rc = L2_OK;
+    while (!stopped && r->iteration < total && has_patience(r) && rc == L2_OK) {
+        struct l2_ppo_scores scores;
+        struct l2_ppo_stats stats;
+        rc = iterate(r, &scores, &stats, err);
+        if (rc != L2_OK)
+            break;
+        r->iteration++;
+        l2_cli_progress(r->cli, r->iteration, total, "iterations");
+        rc = report(r, &scores, &stats, err);
+        bool last = r->iteration == total;
+        if (rc == L2_OK && r->held.n > 0 && (last || r->iteration % (uint64_t)args.eval_every == 0))
+            rc = evaluate(r, err);
+        if (rc == L2_OK && (last || stopped || r->iteration % (uint64_t)args.save_every == 0))
+            rc = save(r, checkpoint, err);
+    }
+    l2_cli_progress_done(r->cli);
+    return rc;
+}
+
+static int begin(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *err)
+{
+    struct stat st;
+    bool found = stat(checkpoint, &st) == 0;
+    if (found && args.resume)
+        return restore(r, checkpoint, err);
+    if (found && !args.force)
+        return l2_err_at(err, L2_ARGUMENT, checkpoint, -1,
+                         "checkpoint of an earlier run (see --resume and --force)");
+    if (found && unlink(checkpoint) != 0)
+        return l2_err_sys(err, errno, checkpoint, "cannot remove");
+    if (stat(args.output, &st) == 0 && !args.force && !args.resume)
+        return l2_err_at(err, L2_ARGUMENT, args.output, -1, "exists (see --force)");
+    return L2_OK;
+}
+
+static int run_all(struct l2_ppo_run *r, struct l2_err *err)
+{
+    size_t size = strlen(args.output) + sizeof ".ckpt";
+    char *checkpoint = malloc(size);
+    if (!checkpoint)
+        return l2_err_memory(err, size);
+    snprintf(checkpoint, size, "%s.ckpt", args.output);
+    int rc = begin(r, checkpoint, err);
+    if (rc == L2_OK && args.log && !(r->log = fopen(args.log, "a")))
+        rc = l2_err_sys(err, errno, args.log, "cannot open");
+    if (rc == L2_OK)
+        rc = train(r, checkpoint, err);
+    if (rc == L2_LIMIT || rc == L2_CORRUPT)
+        l2_cli_note(r->cli, "stopped after iteration %" PRIu64 "; its checkpoint is kept",
+                    r->iteration);
+    else if (rc == L2_OK && stopped)
+        l2_cli_note(r->cli, "stopped after iteration %" PRIu64 "; --resume goes on", r->iteration);
+    else if (rc == L2_OK && r->held.n == 0)
+        rc = write_model(r, err);
+    summarize(r);
+    free(checkpoint);
+    return rc;
+}
+
+static int check_usage(struct l2_cli *cli)
+{
+    int sources = (args.reward != NULL) + (args.pattern != NULL) + (args.command != NULL);
+    if (!args.model || (!args.output && !args.plan))
+        return l2_cli_usage(cli, "want -m and -o");
+    if (sources != 1)
+        return l2_cli_usage(cli, "want one of --reward, --reward-pattern and --reward-command");
+    if (args.batch % args.completions != 0)
+        return l2_cli_usage(cli, "--batch %lld is no multiple of --completions %lld",
+                            (long long)args.batch, (long long)args.completions);
+    if (args.safety_tag && !args.safety)
+        return l2_cli_usage(cli, "--safety-tag wants --safety");
+    if (args.temperature == 0)
+        return l2_cli_usage(cli, "--temperature 0 draws nothing: want more");
+    if (args.kl_target > 0 && args.kl_horizon == 0)
+        return l2_cli_usage(cli, "--kl-target wants a --kl-horizon above 0");
+    if (args.patience > 0 && args.held_out == 0)
+        return l2_cli_usage(cli, "--patience wants --held-out");
+    return 0;
+}
+
+static int run(struct l2_cli *cli)
+{
+    struct l2_ppo_run r = {.cli = cli, .args = &args};
+    struct sigaction action = {.sa_handler = on_signal};
+    struct l2_err err;
+    if (check_usage(cli) != 0)
+        return 2;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    int rc = l2_ppo_open(&r, &err);
+    if (rc == L2_OK && !args.plan)
+        rc = run_all(&r, &err);
+    int status = rc == L2_OK ? cli->status : l2_cli_error(cli, &err);
+    l2_ppo_close(&r);
+    return status;
+}
+
+static const char *const usage[] = {"-m DIR -o DIR --reward DIR [OPTION]... [FILE]...", NULL};
+
+int main(int argc, char **argv)
+{
+    static const struct l2_program program = {
+        .name = "l2-ppo",
+        .usage = usage,
+        .summary = "Train a model by reinforcement learning (PPO) against reward models, on the "
+                   "prompts of records.",
+        .options = options,
+        .rows = L2_ROWS_THREADS | L2_ROWS_RECORDS | L2_ROWS_PARTIAL,
+        .backends = l2_model_backends,
+        .run = run,
+    };
+    return l2_cli_main(&program, argc, argv);
+}

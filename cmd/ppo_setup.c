@@ -1,0 +1,403 @@
+/* l2-ppo: what a run consists of: models, prompts, the policy and the memory for them. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "ppo.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "common/pipe.h"
+#include "model/fingerprint.h"
+#include "sample/admit.h"
+#include "util/num.h"
+#include "util/philox.h"
+
+#define LARGE 30e9 /* parameters from which on the paper's beta is 0.005 */
+
+/* ---- prompts ---- */
+
+static int add(struct l2_prompts *p, struct l2_record *rec, struct l2_err *err)
+{
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? 2 * p->cap : 64;
+        struct l2_record **v = realloc(p->v, cap * sizeof(struct l2_record *));
+        if (!v)
+            return l2_err_memory(err, cap * sizeof(struct l2_record *));
+        p->v = v;
+        p->cap = cap;
+    }
+    p->v[p->n++] = rec;
+    return L2_OK;
+}
+
+void l2_ppo_batch_free(struct l2_prompts *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->v[i])
+            l2_record_release(p->v[i]);
+        free(p->v[i]);
+    }
+    free(p->v);
+    *p = (struct l2_prompts){0};
+}
+
+static struct l2_record *record_new(struct l2_err *err)
+{
+    struct l2_record *rec = malloc(sizeof *rec);
+    if (rec)
+        l2_record_init(rec);
+    else
+        (void)l2_err_memory(err, sizeof *rec);
+    return rec;
+}
+
+/* Equal prompts stay together. */
+static bool is_held(const struct l2_ppo_run *r, const uint8_t hash[L2_SHA256_SIZE])
+{
+    return (double)l2_get_u64le(hash) < r->args->held_out * 0x1p64;
+}
+
+static int take_prompt(struct l2_ppo_run *r, struct l2_record *rec, struct l2_sha256 *sha,
+                       struct l2_err *err)
+{
+    uint8_t hash[L2_SHA256_SIZE];
+    int rc = l2_admit_check(rec, r->model->hp.vocab_size, err);
+    if (rc != L2_OK)
+        return rc;
+    rec->completions = NULL;
+    rec->n_completions = 0;
+    if (rec->prompt.n >= r->model->hp.context)
+        return l2_admit_overlong(rec, r->model->hp.context, err);
+    l2_record_hash(rec, hash);
+    l2_sha256_update(sha, hash, sizeof hash);
+    r->longest = rec->prompt.n > r->longest ? rec->prompt.n : r->longest;
+    return add(is_held(r, hash) ? &r->held : &r->prompts, rec, err);
+}
+
+/* The streams' vocabulary is the model's. */
+static int take_header(struct l2_ppo_run *r, struct l2_pipe *pipe, struct l2_err *err)
+{
+    const struct l2_header *h = l2_pipe_header(pipe);
+    struct l2_loaded l = {.model = r->model, .vocab = r->vocab};
+    int rc = l2_check_vocab(r->cli, &l, h, err);
+    if (rc != L2_OK || r->header.has_vocab)
+        return rc;
+    l2_header_reset(&r->header);
+    return l2_header_copy(&r->header, h, err);
+}
+
+static int read_prompts(struct l2_ppo_run *r, struct l2_pipe *pipe, struct l2_err *err)
+{
+    uint8_t digest[L2_SHA256_SIZE];
+    struct l2_sha256 sha;
+    int rc = L2_OK;
+    l2_sha256_init(&sha);
+    while (rc == L2_OK) {
+        enum l2_pipe_event event;
+        struct l2_record *rec = record_new(err);
+        if (!rec)
+            return L2_MEMORY;
+        rc = l2_pipe_next(pipe, true, &event, rec, err);
+        if (rc == L2_OK && event == L2_PIPE_RECORD) {
+            rc = take_prompt(r, rec, &sha, err);
+            if (rc == L2_OK)
+                continue;
+        } else if (rc == L2_OK && event == L2_PIPE_HEADER) {
+            rc = take_header(r, pipe, err);
+        }
+        l2_record_release(rec);
+        free(rec);
+    }
+    l2_sha256_final(&sha, digest);
+    l2_sha256_hex(digest, r->prompts_hash);
+    return rc == L2_END ? L2_OK : rc;
+}
+
+static int open_prompts(struct l2_ppo_run *r, struct l2_err *err)
+{
+    struct l2_pipe *pipe;
+    size_t distinct = (size_t)(r->args->batch / r->args->completions);
+    int rc = l2_pipe_open_input(&pipe, r->cli, err);
+    if (rc != L2_OK)
+        return rc;
+    rc = read_prompts(r, pipe, err);
+    bool incomplete = l2_pipe_incomplete(pipe);
+    l2_pipe_close(pipe);
+    if (rc == L2_OK && incomplete && !r->cli->partial)
+        rc = l2_err_set(err, L2_TRUNCATED, "the prompts are incomplete (see --partial)");
+    if (rc == L2_OK && r->prompts.n < distinct)
+        rc = l2_err_set(err, L2_LIMIT,
+                        "%zu prompts to train on, and a batch takes %zu: give more prompts, a "
+                        "smaller --batch or more completions of each (-k)",
+                        r->prompts.n, distinct);
+    if (rc == L2_OK && r->args->held_out > 0 && r->held.n == 0)
+        rc = l2_err_set(err, L2_LIMIT, "--held-out %g of %zu prompts is none", r->args->held_out,
+                        r->prompts.n);
+    return rc;
+}
+
+/* ---- models ---- */
+
+static int open_reward(struct l2_ppo_run *r, struct l2_loaded *out, const char *path,
+                       struct l2_err *err)
+{
+    struct l2_model_settings s = {.model = path, .batch = 256, .kv_bytes = r->args->kv_bytes};
+    if (!path)
+        return L2_OK;
+    int rc = l2_load(out, r->cli, &s, (uint32_t)s.batch, 0, err);
+    if (rc != L2_OK)
+        return rc;
+    const struct l2_hparams *hp = &out->model->hp;
+    if (hp->head != L2_HEAD_LABELS || hp->n_labels != 1)
+        return l2_err_at(err, L2_ARGUMENT, path, -1, "is no reward model: want one label");
+    if (hp->vocab_size < r->model->hp.vocab_size)
+        return l2_err_at(err, L2_ARGUMENT, path, -1, "has %u rows, and the policy %u",
+                         (unsigned)hp->vocab_size, (unsigned)r->model->hp.vocab_size);
+    return l2_buf_printf(&r->settings, err, "reward-model %s\n", r->cli->model_id);
+}
+
+static int open_policy(struct l2_ppo_run *r, struct l2_err *err)
+{
+    uint8_t digest[L2_SHA256_SIZE];
+    int rc = l2_model_open(&r->model, r->args->model, err);
+    if (rc == L2_OK && r->model->hp.head != L2_HEAD_VOCAB)
+        rc = l2_err_at(err, L2_ARGUMENT, r->args->model, -1, "has labels: want a vocabulary head");
+    if (rc != L2_OK)
+        return rc;
+    l2_model_fingerprint(r->model, digest);
+    l2_sha256_hex(digest, r->start);
+    if (r->model->vocab_path)
+        rc = l2_vocab_open(&r->vocab, r->model->vocab_path, err);
+    if (rc == L2_OK && r->args->pattern && !r->vocab)
+        rc = l2_err_at(err, L2_ARGUMENT, r->args->model, -1,
+                       "has no vocabulary, and --reward-pattern wants one");
+    if (rc == L2_OK && r->args->pattern)
+        rc = l2_stop_new(&r->pattern, r->args->pattern, err);
+    return rc;
+}
+
+static uint32_t choose_rows(const struct l2_ppo_run *r)
+{
+    size_t all = r->model->hp.context;
+    if (r->args->max_tokens > 0 && r->longest + (size_t)r->args->max_tokens < all)
+        all = r->longest + (size_t)r->args->max_tokens;
+    size_t rows = r->args->rows > 0 ? (size_t)r->args->rows : 1024;
+    return (uint32_t)(rows > all ? rows : all);
+}
+
+static void set_opts(struct l2_ppo_run *r)
+{
+    const struct l2_ppo_args *a = r->args;
+    double beta = (double)l2_hparams_parameters(&r->model->hp) >= LARGE ? 0.005 : 0.01;
+    r->ppo_opts = (struct l2_ppo_opts){
+        .adamw = {.beta1 = a->beta1,
+                  .beta2 = a->beta2,
+                  .eps = a->eps,
+                  .weight_decay = a->weight_decay},
+        .lr = a->lr,
+        .clip = a->clip,
+        .cliprange = a->cliprange,
+        .cliprange_value = a->cliprange_value,
+        .vf_coef = a->vf_coef,
+        .gamma = a->gamma,
+        .lambda = a->lambda,
+        .kl = (enum l2_kl_kind)a->kl,
+        .kl_coef = a->kl_coef_given ? a->kl_coef : beta,
+        .kl_target = a->kl_target,
+        .kl_horizon = a->kl_horizon,
+        .whiten_scores = !a->raw_scores,
+        .epochs = (uint32_t)a->epochs,
+        .mini_batch = (uint32_t)a->mini_batch,
+        .max_rows = choose_rows(r),
+        .recompute = a->recompute,
+        .products = a->bf16 ? L2_BF16 : L2_F32,
+        .lora = {.rank = (uint32_t)a->lora_rank,
+                 .alpha = (float)(a->lora_alpha > 0 ? a->lora_alpha : 2 * (double)a->lora_rank),
+                 .roles = a->lora_targets == 0 ? L2_LORA_ATTENTION : L2_LORA_ALL},
+        .seed = a->seed,
+        .pool = r->pool,
+    };
+}
+
+static uint64_t reward_bytes(const struct l2_loaded *l)
+{
+    uint64_t weights = 0, work = 0, kv = 0;
+    if (l->engine)
+        l2_engine_memory(l->engine, &weights, &work, &kv);
+    return weights + work + kv;
+}
+
+static void report_plan(struct l2_ppo_run *r)
+{
+    struct l2_ppo_plan p = l2_ppo_plan(&r->model->hp, &r->ppo_opts);
+    bool shared = r->args->lora_rank > 0;
+    uint64_t all = 0, policy = l2_hparams_parameters(&r->model->hp) * (shared ? 2 : 4);
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } parts[] = {{"policy", policy},
+                 {"reference", shared ? 0 : policy},
+                 {"gradients", p.gradients},
+                 {"moments", p.moments},
+                 {"adapters", p.adapters},
+                 {"activations", p.activations},
+                 {"generation", l2_hparams_parameters(&r->model->hp) * (shared ? 8 : 4)},
+                 {"reward_models", reward_bytes(&r->helpfulness) + reward_bytes(&r->safety)}};
+    json_t *o = json_object();
+    char text[512];
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        all += parts[i].bytes;
+        json_object_set_new(o, parts[i].name, json_integer((json_int_t)parts[i].bytes));
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s %s %.1f", i ? "," : "",
+                               parts[i].name, (double)parts[i].bytes / 1048576);
+    }
+    json_object_set_new(o, "all", json_integer((json_int_t)all));
+    json_object_set_new(r->cli->report, "memory", o);
+    l2_cli_note(r->cli, "memory: %.1f MiB:%s", (double)all / 1048576, text);
+    uint64_t available = l2_memory_available();
+    if (available > 0 && all > available)
+        l2_cli_note(r->cli, "that is more than the %.1f MiB that are free",
+                    (double)available / 1048576);
+}
+
+static int open_params(struct l2_ppo_run *r, struct l2_err *err)
+{
+    const struct l2_hparams *hp = &r->model->hp;
+    bool shared = r->args->lora_rank > 0;
+    int rc =
+        shared ? l2_params_new_frozen(&r->params, hp, err) : l2_params_new(&r->params, hp, err);
+    if (rc == L2_OK && !shared)
+        rc = l2_params_new(&r->ref, hp, err);
+    if (rc != L2_OK)
+        return rc;
+    l2_params_load(r->params, r->model, r->pool);
+    if (r->ref)
+        l2_params_load(r->ref, r->model, r->pool);
+    return l2_ppo_new(&r->ppo, r->params, r->ref, &r->ppo_opts, err);
+}
+
+/* What a checkpoint must agree in. */
+static int note_settings(struct l2_ppo_run *r, struct l2_err *err)
+{
+    int rc = l2_buf_printf(&r->settings, err, "start %s\nprompts %s\n", r->start, r->prompts_hash);
+    if (rc == L2_OK && r->cli->settings)
+        rc = l2_buf_append_str(&r->settings, r->cli->settings, err);
+    if (rc == L2_OK)
+        rc = l2_buf_append_byte(&r->settings, '\0', err);
+    r->ppo_opts.settings = (const char *)r->settings.data;
+    return rc;
+}
+
+int l2_ppo_open(struct l2_ppo_run *r, struct l2_err *err)
+{
+    l2_header_init(&r->header);
+    int rc = l2_pool_new(&r->pool, (int)r->cli->threads, err);
+    if (rc == L2_OK)
+        rc = open_policy(r, err);
+    if (rc == L2_OK)
+        rc = open_prompts(r, err);
+    if (rc == L2_OK)
+        rc = open_reward(r, &r->helpfulness, r->args->reward, err);
+    if (rc == L2_OK)
+        rc = open_reward(r, &r->safety, r->args->safety, err);
+    if (rc != L2_OK)
+        return rc;
+    memcpy(r->cli->model_id, r->start, sizeof r->start);
+    set_opts(r);
+    report_plan(r);
+    if (r->args->plan)
+        return L2_OK;
+    rc = note_settings(r, err);
+    return rc == L2_OK ? open_params(r, err) : rc;
+}
+
+void l2_ppo_close(struct l2_ppo_run *r)
+{
+    l2_ppo_free(r->ppo);
+    l2_params_free(r->params);
+    l2_params_free(r->ref);
+    l2_unload(&r->helpfulness);
+    l2_unload(&r->safety);
+    l2_stop_free(r->pattern);
+    l2_ppo_batch_free(&r->prompts);
+    l2_ppo_batch_free(&r->held);
+    l2_header_release(&r->header);
+    l2_buf_release(&r->settings);
+    l2_vocab_free(r->vocab);
+    l2_model_close(r->model);
+    l2_pool_free(r->pool);
+    if (r->log)
+        fclose(r->log);
+}
+
+/* ---- batches ---- */
+
+/* The prompt of from alone; what it points at is from's. */
+static int add_copy(struct l2_prompts *out, const struct l2_record *from, struct l2_err *err)
+{
+    struct l2_record *rec = record_new(err);
+    if (!rec)
+        return L2_MEMORY;
+    rec->id = from->id;
+    rec->prompt = from->prompt;
+    rec->messages = from->messages;
+    rec->n_messages = from->n_messages;
+    rec->spans = from->spans;
+    rec->shape = from->shape;
+    rec->has_meta = from->has_meta;
+    rec->meta = from->meta;
+    int rc = add(out, rec, err);
+    if (rc != L2_OK) {
+        l2_record_release(rec);
+        free(rec);
+    }
+    return rc;
+}
+
+/* The order of a pass depends on its number and the seed alone. */
+static void order_of(const struct l2_ppo_run *r, uint64_t pass, uint32_t *order)
+{
+    uint64_t seed = r->args->seed;
+    struct l2_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32) ^ 0x70726f6d}};
+    for (size_t i = 0; i < r->prompts.n; i++)
+        order[i] = (uint32_t)i;
+    for (size_t i = r->prompts.n; i > 1; i--) {
+        size_t k = (size_t)(l2_philox_uniform(key, pass, i) * (double)i);
+        uint32_t other = order[k];
+        order[k] = order[i - 1];
+        order[i - 1] = other;
+    }
+}
+
+int l2_ppo_batch(struct l2_ppo_run *r, struct l2_prompts *out, struct l2_err *err)
+{
+    size_t n = (size_t)(r->args->batch / r->args->completions);
+    uint32_t *order = malloc(r->prompts.n * sizeof *order);
+    int rc = L2_OK;
+    *out = (struct l2_prompts){0};
+    if (!order)
+        return l2_err_memory(err, r->prompts.n * sizeof *order);
+    if (r->position + n > r->prompts.n) { /* a prompt is in a batch once */
+        r->pass++;
+        r->position = 0;
+    }
+    order_of(r, r->pass, order);
+    for (size_t i = 0; i < n && rc == L2_OK; i++)
+        rc = add_copy(out, r->prompts.v[order[r->position + i]], err);
+    r->position += n;
+    free(order);
+    return rc;
+}
+
+int l2_ppo_held(const struct l2_ppo_run *r, struct l2_prompts *out, struct l2_err *err)
+{
+    int rc = L2_OK;
+    *out = (struct l2_prompts){0};
+    for (size_t i = 0; i < r->held.n && rc == L2_OK; i++)
+        rc = add_copy(out, r->held.v[i], err);
+    return rc;
+}
