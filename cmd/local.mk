@@ -74,7 +74,11 @@ cmd_l2_model_SOURCES = \
 	%D%/model_adapter.c \
 	%D%/model_compare.c \
 	%D%/model_convert.c \
-	%D%/model_look.c
+	%D%/model_init.c \
+	%D%/model_look.c \
+	%D%/model_options.h \
+	%D%/model_rewrite.c \
+	%D%/model_show.c
 cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
 cmd_l2_model_LDADD = $(l2_libs)
 

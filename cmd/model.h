@@ -1,4 +1,4 @@
-/* The parts of l2-model: conversion, and comparing and checking what checkpoints hold. */
+/* The parts of l2-model. */
 /* SPDX-License-Identifier: MIT */
 #ifndef L2_CMD_MODEL_H
 #define L2_CMD_MODEL_H
@@ -7,6 +7,34 @@
 #include "kern/kv_block.h"
 #include "model/model.h"
 #include "text/vocab.h"
+
+/* The options and the programs of the subcommands. */
+extern const struct l2_opt model_show_options[], model_init_options[], model_reward_options[],
+    model_convert_options[], model_quantize_options[], model_merge_options[],
+    model_compare_options[], model_hash_options[];
+int model_run_show(struct l2_cli *cli);
+int model_run_init(struct l2_cli *cli);
+int model_run_to_reward(struct l2_cli *cli);
+int model_run_convert(struct l2_cli *cli);
+int model_run_quantize(struct l2_cli *cli);
+int model_run_merge(struct l2_cli *cli);
+int model_run_compare(struct l2_cli *cli);
+int model_run_check(struct l2_cli *cli);
+int model_run_hash(struct l2_cli *cli);
+
+/* A number on the command line that may be absent. */
+struct model_count {
+    int64_t value;
+    bool given;
+};
+
+/* The one operand, or NULL after a usage error; what is its name. */
+const char *model_operand(struct l2_cli *cli, const char *what);
+/* Whether -o says a path that a model can have; else there was a usage error. */
+bool model_has_output(struct l2_cli *cli, const char *output);
+/* Opens paths->n models; models, which has NULLs, keeps what was opened when one fails. */
+int model_open_all(struct l2_model **models, const struct l2_strings *paths,
+                   struct l2_err *err) L2_MUST_CHECK;
 
 /* Types that tensors can be written in, by name; NULL-terminated. */
 extern const char *const model_types[];
@@ -25,8 +53,8 @@ int model_write_mean(struct l2_cli *cli, const struct model_out *out,
                      struct l2_model *const *models, size_t n, const double *weights,
                      struct l2_err *err) L2_MUST_CHECK;
 
-/* Writes rows of source, a model of hyper-parameters hp that has type, vocabulary and template of m,
- * where none is given; fills in the summary. */
+/* Writes rows of source, a model of hyper-parameters hp that has type, vocabulary and template of
+ * m, where none is given; fills in the summary. */
 int model_write_rows(struct l2_cli *cli, const struct model_out *out, const struct l2_model *m,
                      const struct l2_hparams *hp, const struct l2_model_source *source,
                      struct l2_err *err) L2_MUST_CHECK;

@@ -14,6 +14,35 @@
 #include "stream/json.h"
 #include "text/encode.h"
 #include "util/map.h"
+#include "model_options.h"
+
+static struct {
+    bool json;
+    const char *text;
+    const char *vocab;
+    int64_t max_tokens;
+    int kv_type; /* of the second model */
+} opts = {.max_tokens = 4096};
+
+const struct l2_opt model_compare_options[] = {
+    {.name = "json", .kind = L2_OPT_FLAG, .target = &opts.json, .help = "print one JSON object"},
+    {.name = "text",
+     .kind = L2_OPT_STRING,
+     .arg = "FILE",
+     .is_path = true,
+     .target = &opts.text,
+     .help = "compare what both predict on this text, too"},
+    {.name = "max-tokens",
+     .kind = L2_OPT_INT,
+     .arg = "N",
+     .min = 2,
+     .max = 1 << 30,
+     .target = &opts.max_tokens,
+     .help = "of the text's beginning"},
+    OPT_KV_TYPE(kv_type, "how the second model's keys and values are kept"),
+    OPT_VOCAB("the vocabulary that the text is tokenised with, in place of the first model's"),
+    L2_OPT_TABLE_END,
+};
 
 #define WINDOW 256 /* positions that are predicted from their own beginning */
 
@@ -292,4 +321,23 @@ int model_compare(struct l2_cli *cli, const struct model_compare *c, struct l2_m
         r = l2_cli_write(STDOUT_FILENO, "standard output", out.data, out.len, err);
     l2_buf_release(&out);
     return r;
+}
+
+int model_run_compare(struct l2_cli *cli)
+{
+    struct l2_model *models[2] = {NULL, NULL};
+    struct l2_err err;
+    const struct model_compare c = {.json = opts.json,
+                                    .text = opts.text,
+                                    .vocab = opts.vocab,
+                                    .max_tokens = opts.max_tokens,
+                                    .kv_type = (enum l2_kv_type)opts.kv_type};
+    if (cli->operands.n != 2)
+        return l2_cli_usage(cli, "want two models, got %zu operands", cli->operands.n);
+    int r = model_open_all(models, &cli->operands, &err);
+    if (r == L2_OK)
+        r = model_compare(cli, &c, models[0], models[1], &err);
+    l2_model_close(models[0]);
+    l2_model_close(models[1]);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
 }

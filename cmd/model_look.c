@@ -13,6 +13,18 @@
 
 #include "util/num.h"
 
+static struct {
+    bool tensors;
+} opts;
+
+const struct l2_opt model_hash_options[] = {
+    {.name = "tensors",
+     .kind = L2_OPT_FLAG,
+     .target = &opts.tensors,
+     .help = "print the hash of each tensor, too"},
+    L2_OPT_TABLE_END,
+};
+
 /* Calls fn for every tensor, and drops its pages behind it. */
 static int each_tensor(struct l2_cli *cli, const struct l2_model *m,
                        int (*fn)(void *arg, const char *name, const struct l2_tensor *t,
@@ -154,4 +166,49 @@ int model_hash(struct l2_cli *cli, const struct l2_model *m, bool tensors, struc
     free(h.bytes);
     free(h.row);
     return r;
+}
+
+/* Opening has checked shapes and sizes; left are the values and the vocabulary. */
+int model_run_check(struct l2_cli *cli)
+{
+    struct l2_model *m = NULL;
+    struct l2_vocab *vocab = NULL;
+    struct l2_err err;
+    uint64_t bad = 0;
+    const char *path = model_operand(cli, "model");
+    if (!path)
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK && m->vocab_path)
+        r = l2_vocab_open(&vocab, m->vocab_path, &err);
+    if (r == L2_OK && vocab && l2_vocab_size(vocab) > m->hp.vocab_size)
+        r = l2_err_at(&err, L2_CORRUPT, path, -1, "has %u rows for the vocabulary's %u ids",
+                      (unsigned)m->hp.vocab_size, (unsigned)l2_vocab_size(vocab));
+    if (r == L2_OK)
+        r = model_check(cli, m, &bad, &err);
+    if (r == L2_OK) {
+        json_object_set_new(cli->report, "parameters",
+                            json_integer((json_int_t)l2_hparams_parameters(&m->hp)));
+        json_object_set_new(cli->report, "not_finite", json_integer((json_int_t)bad));
+        if (bad > 0)
+            r = l2_err_at(&err, L2_CORRUPT, path, -1, "%llu values are not finite",
+                          (unsigned long long)bad);
+    }
+    l2_vocab_free(vocab);
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
+}
+
+int model_run_hash(struct l2_cli *cli)
+{
+    struct l2_model *m = NULL;
+    struct l2_err err;
+    const char *path = model_operand(cli, "model");
+    if (!path)
+        return 2;
+    int r = l2_model_open(&m, path, &err);
+    if (r == L2_OK)
+        r = model_hash(cli, m, opts.tensors, &err);
+    l2_model_close(m);
+    return r == L2_OK ? 0 : l2_cli_error(cli, &err);
 }
