@@ -12,7 +12,8 @@ rank() {
     stream | model | text) echo 1 ;;
     kern | data) echo 2 ;;
     nn | clean) echo 3 ;;
-    sample | train | rlhf) echo 4 ;;
+    sample | train) echo 4 ;;
+    rlhf) echo 5 ;;
     *) echo 9 ;;
     esac
 }
