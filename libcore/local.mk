@@ -294,6 +294,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/sample/generate_step.c \
 	%D%/sample/growing.c \
 	%D%/sample/growing.h \
+	%D%/sample/lookup.c \
+	%D%/sample/lookup.h \
 	%D%/sample/sampler.c \
 	%D%/sample/sampler.h \
 	%D%/sample/score.c \

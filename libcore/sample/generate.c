@@ -224,6 +224,8 @@ int l2_generator_new(struct l2_worker **out, struct l2_engine *e,
                                          .vocab = opts->vocab,
                                          .keep_logprobs = opts->keep_logprobs,
                                          .keep_sampled = !l2_sampler_is_neutral(&opts->sampler)};
+    if (opts->sampler.repetition_penalty != 1)
+        g->opts.lookup = 0; /* draws depend on the tokens before, which would be guesses */
     g->vocab_size = hp->vocab_size;
     g->tail = &g->head;
     if ((rc = allocate(g, err)) < 0) {

@@ -26,6 +26,8 @@ struct l2_generate_opts {
     int64_t round;
     enum l2_overlong overlong;
     bool keep_logprobs;
+    uint32_t lookup; /* tokens that are guessed ahead of a completion at most (see l2_lookup) while
+                        few are decoded at once; changes no result. 0 with a repetition penalty */
     struct l2_pool *pool; /* draws tokens in parallel; borrowed; may be NULL */
 };
 
@@ -46,6 +48,7 @@ int l2_generator_new(struct l2_worker **out, struct l2_engine *e,
 struct l2_generate_counts {
     uint64_t completions[L2_FINISH_STOP + 1]; /* by how they ended (enum l2_finish) */
     uint64_t tokens;                          /* of those, as far as they were kept */
+    uint64_t guessed, right;                  /* tokens, by lookup */
 };
 const struct l2_generate_counts *l2_generator_results(const struct l2_worker *w);
 

@@ -9,13 +9,14 @@
 
 #include "sample/feed.h"
 
-/* The next token of completion number index of t; text is NULL for its first. */
+/* The next token of completion number index of t, or that behind so many more; text is NULL for its
+ * first. */
 static int draw(const struct l2_generator *g, struct l2_sampler *sampler,
                 const struct l2_gen_flight *t, uint32_t index, const struct l2_growing *text,
-                const float *logits, struct l2_draw *out, struct l2_err *err)
+                uint32_t ahead, const float *logits, struct l2_draw *out, struct l2_err *err)
 {
     const uint32_t *seen = text ? text->tokens.v : t->rec->prompt.v;
-    size_t n_seen = text ? text->tokens.n : t->rec->prompt.n, position = text ? text->n : 0;
+    size_t n_seen = text ? text->tokens.n : t->rec->prompt.n, position = text ? text->n + ahead : 0;
     double u = l2_philox_uniform(t->key, t->first_k + index, position);
     int rc = l2_sampler_draw(sampler, logits, seen, n_seen, u, out, err);
     if (rc == L2_OK && out->id >= g->vocab_size)
@@ -38,7 +39,7 @@ static void draw_firsts_slice(void *arg, size_t slice)
     const struct draws *w = arg;
     struct l2_gen_flight *t = w->t;
     for (uint32_t i = (uint32_t)slice; i < w->g->opts.n_completions; i += w->g->n_samplers)
-        if (draw(w->g, w->g->samplers[slice], t, i, NULL, w->logits, &t->first[i], NULL) < 0)
+        if (draw(w->g, w->g->samplers[slice], t, i, NULL, 0, w->logits, &t->first[i], NULL) < 0)
             t->first[i].id = L2_NO_ID;
 }
 
@@ -48,7 +49,7 @@ static void draw_all_slice(void *arg, size_t slice)
     for (uint32_t i = (uint32_t)slice; i < w->g->n_outputs; i += w->g->n_samplers) {
         struct l2_gen_destination *d = &w->g->destinations[i];
         if (d->lane && draw(w->g, w->g->samplers[slice], d->flight, d->lane->index, &d->lane->text,
-                            d->logits, &d->draw, NULL) < 0)
+                            d->ahead, d->logits, &d->draw, NULL) < 0)
             d->draw.id = L2_NO_ID;
     }
 }
@@ -199,27 +200,49 @@ int l2_gen_draw_firsts(struct l2_generator *g, struct l2_gen_flight *t, const fl
     for (uint32_t i = 0; i < n; i++) {
         struct l2_draw again;
         if (t->first[i].id == L2_NO_ID &&
-            draw(g, g->samplers[0], t, i, NULL, logits, &again, err) < 0)
+            draw(g, g->samplers[0], t, i, NULL, 0, logits, &again, err) < 0)
             fail_completion(t, err);
     }
     return t->done < n ? L2_OK : finish_flight(g, t, err);
 }
 
-int l2_gen_advance(struct l2_generator *g, const struct l2_gen_destination *d, struct l2_err *err)
+/* Adds one draw; *ended: the lane is no more. */
+static int add_draw(struct l2_generator *g, const struct l2_gen_destination *d, bool *ended,
+                    struct l2_err *err)
 {
     struct l2_gen_lane *lane = d->lane, **link = &g->active;
     struct l2_draw again;
-    int rc;
+    *ended = false;
     if (d->draw.id != L2_NO_ID) {
         g->n_generated++;
-        rc = l2_growing_push(&lane->text, &g->rules, &d->draw, err);
+        int rc = l2_growing_push(&lane->text, &g->rules, &d->draw, err);
         if (rc != L2_OK || lane->text.finish == L2_FINISH_NONE)
             return rc;
-    } else if (draw(g, g->samplers[0], d->flight, lane->index, &lane->text, d->logits, &again,
+    } else if (draw(g, g->samplers[0], d->flight, lane->index, &lane->text, 0, d->logits, &again,
                     err) < 0) {
         fail_completion(d->flight, err);
     }
     while (*link != lane)
         link = &(*link)->next;
+    *ended = true;
     return end_lane(g, link, err);
+}
+
+int l2_gen_advance(struct l2_generator *g, const struct l2_gen_destination *d, uint32_t n,
+                   struct l2_err *err)
+{
+    struct l2_gen_lane *lane = d->lane;
+    bool ended = false;
+    uint32_t i = 0;
+    int rc = add_draw(g, d, &ended, err);
+    while (rc == L2_OK && !ended && i + 1 < n && d[i].draw.id == d[i + 1].token)
+        rc = add_draw(g, &d[++i], &ended, err);
+    g->results.guessed += n - 1;
+    g->results.right += i;
+    g->n_tokens -= n - 1 - i;
+    if (rc != L2_OK || ended || i + 1 == n)
+        return rc;
+    /* the cache forgets what was guessed wrong, and keeps the room */
+    l2_kv_seq_truncate(g->kv, lane->seq, lane->seq->len - (n - 1 - i));
+    return l2_kv_seq_reserve(g->kv, lane->seq, l2_gen_positions(d->flight), err);
 }

@@ -43,12 +43,19 @@ struct l2_gen_lane {
     struct l2_growing text;
 };
 
-/* Where an output goes, and for a lane what was drawn from it. */
+/* Rows of a pass that decodes, at most, for guesses to be added to it: up to about here a pass
+ * takes hardly longer for one more row, since it waits for the weights. */
+#define L2_GEN_GUESS_ROWS 8
+
+/* Where an output goes, and for a lane what was drawn from it. A lane that guesses has several in a
+ * row, the first of its last token, the others of guesses. */
 struct l2_gen_destination {
     struct l2_gen_lane *lane; /* NULL: the last row of flight's prompt */
     struct l2_gen_flight *flight;
     const float *logits;
     struct l2_draw draw; /* id L2_NO_ID: it failed */
+    uint32_t ahead;      /* guesses up to here */
+    uint32_t token;      /* that was fed; of use only where all guesses before it were right */
 };
 
 struct l2_generator {
@@ -98,8 +105,10 @@ int l2_gen_draw_firsts(struct l2_generator *g, struct l2_gen_flight *t, const fl
 int l2_gen_start(struct l2_generator *g, struct l2_gen_flight *t, bool *started,
                  struct l2_err *err) L2_MUST_CHECK;
 
-/* Adds the token that was drawn to d's lane, which stays active unless that ends it. */
-int l2_gen_advance(struct l2_generator *g, const struct l2_gen_destination *d,
+/* Adds the token that was drawn to d's lane, which stays active unless that ends it. Of the guesses
+ * in the n destinations that the lane has from d on, those that equal what is drawn stand; the
+ * others are forgotten. */
+int l2_gen_advance(struct l2_generator *g, const struct l2_gen_destination *d, uint32_t n,
                    struct l2_err *err) L2_MUST_CHECK;
 
 /* ---- one forward pass (generate_step.c) ---- */

@@ -3,6 +3,7 @@
 #include <config.h>
 
 #include "sample/generate_state.h"
+#include "sample/lookup.h"
 
 /* Starts completions of records whose prompt was run, earlier records first. */
 static int fill_lanes(struct l2_generator *g, struct l2_err *err)
@@ -54,22 +55,47 @@ static bool any_prompt_waits(const struct l2_generator *g)
     return false;
 }
 
+static void add_lane_row(struct l2_generator *g, struct l2_gen_lane *lane, uint32_t token,
+                         uint32_t ahead)
+{
+    g->rows[g->n_rows++] = (struct l2_row){.token = token, .seq = lane->seq, .wants_output = true};
+    g->destinations[g->n_outputs++] = (struct l2_gen_destination){
+        .lane = lane, .flight = lane->flight, .ahead = ahead, .token = token};
+}
+
+/* Rows of what may come after the lane's last token, as far as the completion has room for them and
+ * one more. */
+static void add_guesses(struct l2_generator *g, struct l2_gen_lane *lane, uint32_t most)
+{
+    const struct l2_growing *text = &lane->text;
+    const struct l2_u32s *prompt = &lane->flight->rec->prompt;
+    uint32_t guesses[L2_GEN_GUESS_ROWS];
+    size_t room = text->max_new - text->n - 1;
+    size_t n = l2_lookup(prompt->v, prompt->n, text->tokens.v + text->n_before, text->n, guesses,
+                         most < room ? most : room);
+    for (uint32_t i = 0; i < n; i++)
+        add_lane_row(g, lane, guesses[i], i + 1);
+}
+
 /* While prompts wait they get a quarter of the rows at least, and all that decoding leaves. Lanes
  * beyond the others sit a batch out, which changes nothing in what they become. */
 static void add_lanes(struct l2_generator *g, bool prompts_wait)
 {
-    uint32_t rows = g->max_rows, outputs = g->max_outputs;
+    uint32_t rows = g->max_rows, outputs = g->max_outputs, guesses = 0;
     if (prompts_wait) {
         rows -= rows / 4 > 0 ? rows / 4 : 1;
         outputs -= 1;
+    } else if (g->opts.lookup > 0 && g->n_active > 0) {
+        uint32_t most = g->n_lanes < L2_GEN_GUESS_ROWS ? g->n_lanes : L2_GEN_GUESS_ROWS;
+        guesses = g->n_active < most ? (most - g->n_active) / g->n_active : 0;
+        if (guesses > g->opts.lookup)
+            guesses = g->opts.lookup;
     }
     for (struct l2_gen_lane *lane = g->active; lane && g->n_rows < rows && g->n_outputs < outputs;
          lane = lane->next) {
-        const struct l2_growing *text = &lane->text;
-        g->rows[g->n_rows++] = (struct l2_row){
-            .token = text->tokens.v[text->tokens.n - 1], .seq = lane->seq, .wants_output = true};
-        g->destinations[g->n_outputs++] =
-            (struct l2_gen_destination){.lane = lane, .flight = lane->flight};
+        add_lane_row(g, lane, lane->text.tokens.v[lane->text.tokens.n - 1], 0);
+        if (guesses > 0)
+            add_guesses(g, lane, guesses);
     }
 }
 
@@ -154,9 +180,12 @@ static int deliver(struct l2_generator *g, const float *values, struct l2_err *e
     for (uint32_t i = 0; i < g->n_outputs; i++)
         g->destinations[i].logits = values + (size_t)i * g->hp->vocab_size;
     l2_gen_draw_all(g);
-    for (uint32_t i = 0; i < g->n_outputs && rc == L2_OK; i++) {
+    for (uint32_t i = 0, n; i < g->n_outputs && rc == L2_OK; i += n) {
         const struct l2_gen_destination *d = &g->destinations[i];
-        rc = d->lane ? l2_gen_advance(g, d, err) : l2_gen_draw_firsts(g, d->flight, d->logits, err);
+        for (n = 1; i + n < g->n_outputs && d[n].ahead > 0; n++)
+            ;
+        rc = d->lane ? l2_gen_advance(g, d, n, err)
+                     : l2_gen_draw_firsts(g, d->flight, d->logits, err);
     }
     return rc;
 }

@@ -48,6 +48,14 @@ awk '{ for (i = 0; i < 6; i++) printf "{\"prompt\":\"Once upon a time there was 
 generate -k 2 -n 20 --no-prefix-sharing alike.l2s | zstd -dcq >want
 generate -k 2 -n 20 --batch 50 alike.l2s | zstd -dcq >got
 same 'the same where prompts that begin alike share what was computed' want got
+head -n 1 prompts.jsonl | tokenize --jsonl >first.l2s
+for options in '-T 0' '-T 0.5' '-T 1 -k 2'; do
+    # shellcheck disable=SC2086
+    generate $options -n 90 first.l2s | zstd -dcq >want
+    # shellcheck disable=SC2086
+    generate $options -n 90 --lookup 5 first.l2s | zstd -dcq >got
+    same "the same with guesses ahead, $options" want got
+done
 for type in f32 q8; do
     generate -k 2 -n 20 --kv-type $type --no-prefix-sharing --batch 9 alike.l2s | zstd -dcq >want
     generate -k 2 -n 20 --kv-type $type -j 2 alike.l2s | zstd -dcq >got
