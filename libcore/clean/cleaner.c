@@ -309,6 +309,15 @@ static int change_text(struct l2_cleaner *c, struct l2_cleaned *out, struct l2_e
     return r;
 }
 
+/* Some characters before a place, where one begins: an example shows what stands around it. */
+static size_t before(const char *text, size_t at)
+{
+    at -= at < 40 ? at : 40;
+    while (at > 0 && ((uint8_t)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
 static int replace_matches(struct l2_cleaner *c, struct l2_cleaned *out, struct l2_err *err)
 {
     const struct l2_rule_list *list = &c->s.rules->replace;
@@ -317,10 +326,12 @@ static int replace_matches(struct l2_cleaner *c, struct l2_cleaned *out, struct 
         struct l2_effect *e = &c->replace[i];
         struct l2_buf *b = other(c, out);
         uint64_t count;
+        size_t first;
         int r = l2_pattern_replace(list->v[i].pattern, out->text, out->n, with, strlen(with), b,
-                                   &count, err);
+                                   &count, &first, err);
         if (r == L2_OK && count > 0) {
-            r = add_example(c, e, out->text, out->n, err);
+            first = before(out->text, first);
+            r = add_example(c, e, out->text + first, out->n - first, err);
             take(c, e, b, count, out);
         }
         r = gave_up(c, e, r, out);

@@ -18,6 +18,8 @@ struct l2_near {
     uint32_t k;
     uint64_t *minima;  /* (k), of the present text */
     bool *filled;      /* (k) */
+    uint64_t *starts;  /* (k): where the search for a full bin begins */
+    uint32_t *full;    /* (k): the next full bin */
     uint64_t *keys;    /* (bands) */
     uint8_t *bytes;    /* (room, k) */
     uint8_t *mine;     /* (k), of the present text */
@@ -29,8 +31,8 @@ struct l2_near {
     uint64_t missed;
 };
 
-/* Of a band's chain at most this many texts are looked at: those that were added last. */
-enum { MAX_CHAIN = 256 };
+/* Of a band's chain at most MAX_CHAIN texts are looked at: those that were added last. */
+enum { MAX_CHAIN = 256, MAX_ATTEMPTS = 8 };
 
 int l2_near_new(struct l2_near **out, const struct l2_near_settings *s, struct l2_err *err)
 {
@@ -54,6 +56,8 @@ int l2_near_new(struct l2_near **out, const struct l2_near_settings *s, struct l
     near->n_heads = n_heads;
     near->minima = calloc(k, sizeof *near->minima);
     near->filled = calloc(k, sizeof *near->filled);
+    near->starts = calloc(k, sizeof *near->starts);
+    near->full = calloc(k, sizeof *near->full);
     near->keys = calloc(s->bands, sizeof *near->keys);
     near->mine = calloc(k, 1);
     near->visited = calloc(room, sizeof *near->visited);
@@ -63,11 +67,13 @@ int l2_near_new(struct l2_near **out, const struct l2_near_settings *s, struct l
         near->bytes = calloc(cells, 1);
     if (l2_mul_size((size_t)room, s->bands, &cells))
         near->next = calloc(cells, sizeof *near->next);
-    if (!near->minima || !near->filled || !near->keys || !near->mine || !near->heads ||
-        !near->visited || !near->bytes || !near->next) {
+    if (!near->minima || !near->filled || !near->starts || !near->full || !near->keys ||
+        !near->mine || !near->heads || !near->visited || !near->bytes || !near->next) {
         l2_near_free(near);
         return l2_err_memory(err, (size_t)s->bytes);
     }
+    for (size_t i = 0; i < k; i++)
+        near->starts[i] = l2_hash_join(s->seed + 1, i);
     *out = near;
     return L2_OK;
 }
@@ -78,6 +84,8 @@ void l2_near_free(struct l2_near *near)
         return;
     free(near->minima);
     free(near->filled);
+    free(near->starts);
+    free(near->full);
     free(near->keys);
     free(near->mine);
     free(near->bytes);
@@ -115,17 +123,34 @@ static bool add_shingles(struct l2_near *near, const char *text, size_t n)
     return roll.seen > 0;
 }
 
-/* An empty bin takes the value of a full one, found by hashes of (bin, attempt), the same for all
- * texts: bins of two texts stay equal with the probability of their similarity. */
+/* The first full bin from each on, around the end. */
+static void find_full(struct l2_near *near)
+{
+    uint32_t next = 0;
+    while (!near->filled[next])
+        next++;
+    for (uint32_t i = near->k; i-- > 0;) {
+        if (near->filled[i])
+            next = i;
+        near->full[i] = next;
+    }
+}
+
+/* An empty bin takes the value of a full one, found by numbers that depend on (bin, attempt) and
+ * are the same for all texts: bins of two texts stay equal with the probability of their
+ * similarity. Where a few attempts find none, as in short texts, it is the next full one (rotation,
+ * Shrivastava and Li 2014), so that the work is bounded. */
 static void fill_bins(struct l2_near *near)
 {
+    find_full(near);
     for (uint32_t i = 0; i < near->k; i++) {
-        uint64_t h = i;
+        uint64_t h = near->starts[i];
         size_t from = i;
-        for (uint64_t attempt = 1; !near->filled[from]; attempt++) {
-            h = l2_hash_join(near->s.seed + i, attempt);
+        for (int attempt = 0; attempt < MAX_ATTEMPTS && !near->filled[from]; attempt++) {
+            h = h * UINT64_C(0x5851f42d4c957f2d) + UINT64_C(0x14057b7ef767814f);
             from = (size_t)((h >> 32) * near->k >> 32);
         }
+        from = near->full[from];
         if (from != i)
             near->minima[i] = near->minima[from];
     }

@@ -96,11 +96,12 @@ int l2_pattern_next(struct l2_pattern *p, const char *text, size_t n, size_t *po
 }
 
 int l2_pattern_replace(struct l2_pattern *p, const char *text, size_t n, const char *with,
-                       size_t with_n, struct l2_buf *out, uint64_t *count, struct l2_err *err)
+                       size_t with_n, struct l2_buf *out, uint64_t *count, size_t *first,
+                       struct l2_err *err)
 {
     size_t start = out->len, pos = 0, done = 0, begin, end;
     int r;
-    *count = 0;
+    *count = *first = 0;
     while ((r = l2_pattern_next(p, text, n, &pos, &begin, &end, err)) == L2_OK) {
         if (begin == end || begin < done)
             continue;
@@ -110,7 +111,8 @@ int l2_pattern_replace(struct l2_pattern *p, const char *text, size_t n, const c
         if (r != L2_OK)
             break;
         done = end;
-        ++*count;
+        if (++*count == 1)
+            *first = begin;
     }
     if (r == L2_END)
         r = l2_buf_append(out, text + done, n - done, err);

@@ -28,7 +28,7 @@ int l2_pattern_next(struct l2_pattern *p, const char *text, size_t n, size_t *po
 /* Appends text with every match that is not empty replaced by with[0..with_n); *count is how many
  * were. Errors as in l2_pattern_next; then out is as before. */
 int l2_pattern_replace(struct l2_pattern *p, const char *text, size_t n, const char *with,
-                       size_t with_n, struct l2_buf *out, uint64_t *count,
+                       size_t with_n, struct l2_buf *out, uint64_t *count, size_t *first,
                        struct l2_err *err) L2_MUST_CHECK;
 
 #endif
