@@ -1,8 +1,12 @@
-/* l2-vocab: trains a BPE vocabulary on lines of text and writes it as a SentencePiece model. */
+/* l2-vocab: trains a BPE vocabulary on lines of text, rows of JSON or text-only streams, and writes
+ * it as a SentencePiece model. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
+#include <string.h>
+
 #include "common/cli.h"
+#include "stream/json.h"
 #include "text/bpe_train.h"
 #include "text/vocab_write.h"
 #include "util/input.h"
@@ -12,6 +16,7 @@ static struct {
     double coverage;
     uint64_t max_line;
     bool byte_fallback, split_digits, dummy_prefix;
+    bool jsonl, stream;
     struct l2_strings control, symbols;
 } opts = {
     .size = 32000,
@@ -67,6 +72,14 @@ static const struct l2_opt options[] = {
      .arg = "PIECE",
      .help = "add a piece that is never cut where a text has it; may be repeated",
      .target = &opts.symbols},
+    {.name = "jsonl",
+     .kind = L2_OPT_FLAG,
+     .help = "each line is a JSON object with a text; so are files that end in .jsonl",
+     .target = &opts.jsonl},
+    {.name = "stream",
+     .kind = L2_OPT_FLAG,
+     .help = "the input is text-only streams; so are files that end in .l2s",
+     .target = &opts.stream},
     {.name = "max-line",
      .kind = L2_OPT_BYTES,
      .arg = "SIZE",
@@ -75,27 +88,106 @@ static const struct l2_opt options[] = {
     L2_OPT_TABLE_END,
 };
 
-static int count_file(struct l2_cli *cli, struct l2_bpe_words *words, const char *path,
-                      struct l2_err *err)
+/* Counts a text line by line, as those of a file of lines are. */
+static int count_text(struct l2_bpe_words *words, const char *text, size_t n, struct l2_err *err)
 {
-    int fd;
-    const char *name, *line;
+    int r = L2_OK;
+    for (size_t i = 0; i < n && r == L2_OK;) {
+        const char *newline = memchr(text + i, '\n', n - i);
+        size_t end = newline ? (size_t)(newline - text) : n, len = end - i;
+        if (len > 0 && text[end - 1] == '\r')
+            len--;
+        r = l2_bpe_words_add(words, text + i, len, err);
+        i = end + 1;
+    }
+    return r;
+}
+
+static int count_row(struct l2_bpe_words *words, const char *line, size_t n, const char *name,
+                     int64_t number, struct l2_err *err)
+{
+    json_t *row;
+    if (strspn(line, " \t\r") >= n)
+        return L2_OK;
+    int r = l2_json_parse(line, n, name, number, &row, err);
+    if (r != L2_OK)
+        return r;
+    const json_t *text = json_object_get(row, "text");
+    r = json_is_string(text)
+            ? count_text(words, json_string_value(text), json_string_length(text), err)
+            : l2_err_at_line(err, L2_FORMAT, name, number, 1,
+                             "want an object with a string \"text\"");
+    json_decref(row);
+    return r;
+}
+
+static int count_lines(struct l2_cli *cli, struct l2_bpe_words *words, int fd, const char *name,
+                       bool rows, struct l2_err *err)
+{
+    const char *line;
     size_t n;
     bool terminated;
     struct l2_input in;
-    int r = l2_cli_open_input(cli, path, &fd, &name, err);
+    int r = L2_OK;
+    l2_input_init(&in, fd, name);
+    for (int64_t number = 1; r == L2_OK; number++) {
+        r = l2_input_line(&in, true, opts.max_line, &line, &n, &terminated, err);
+        if (r == L2_OK)
+            r = rows ? count_row(words, line, n, name, number, err)
+                     : count_text(words, line, n, err);
+        l2_cli_progress(cli, words->n_bytes, 0, "bytes");
+    }
+    l2_input_release(&in);
+    return r;
+}
+
+/* A text-only stream: the texts of all completions of its records. */
+static int count_stream(struct l2_cli *cli, struct l2_bpe_words *words, int fd, const char *name,
+                        struct l2_err *err)
+{
+    struct l2_reader *reader;
+    struct l2_record rec;
+    enum l2_item item;
+    int r = l2_reader_new(&reader, fd, name, NULL, err);
     if (r != L2_OK)
         return r;
-    l2_input_init(&in, fd, name);
-    while ((r = l2_input_line(&in, true, opts.max_line, &line, &n, &terminated, err)) == L2_OK) {
-        if (n > 0 && line[n - 1] == '\r')
-            n--;
-        r = l2_bpe_words_add(words, line, n, err);
+    l2_record_init(&rec);
+    while ((r = l2_reader_next(reader, true, &item, &rec, err)) == L2_OK) {
+        const struct l2_stream_end *end = l2_reader_end_item(reader);
+        if (item == L2_ITEM_HEADER && l2_reader_header(reader)->has_vocab)
+            r = l2_err_set(err, L2_FORMAT,
+                           "the stream holds token ids: want text, or a text-only stream");
+        else if (item == L2_ITEM_END && !end->complete)
+            r = l2_err_set(err, L2_TRUNCATED, "the stream is marked incomplete: %s", end->error);
+        for (size_t i = 0; item == L2_ITEM_RECORD && r == L2_OK && i < rec.n_completions; i++)
+            r = count_text(words, rec.completions[i].text.s, rec.completions[i].text.n, err);
         if (r != L2_OK)
             break;
         l2_cli_progress(cli, words->n_bytes, 0, "bytes");
     }
-    l2_input_release(&in);
+    l2_record_release(&rec);
+    l2_reader_free(reader);
+    return r;
+}
+
+static bool ends_in(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static int count_file(struct l2_cli *cli, struct l2_bpe_words *words, const char *path,
+                      struct l2_err *err)
+{
+    int fd;
+    const char *name;
+    bool rows = opts.jsonl || (!opts.stream && ends_in(path, ".jsonl"));
+    bool stream = opts.stream || (!opts.jsonl && ends_in(path, ".l2s"));
+    int r = l2_cli_open_input(cli, path, &fd, &name, err);
+    if (r != L2_OK)
+        return r;
+    r = stream ? count_stream(cli, words, fd, name, err)
+               : count_lines(cli, words, fd, name, rows, err);
     l2_cli_close_input(fd);
     return r == L2_END ? L2_OK : l2_err_in_file(err, name);
 }
@@ -150,6 +242,8 @@ static int run(struct l2_cli *cli)
                                        .n_control = opts.control.n,
                                        .symbols = opts.symbols.v,
                                        .n_symbols = opts.symbols.n};
+    if (opts.jsonl && opts.stream)
+        return l2_cli_usage(cli, "want one of --jsonl and --stream");
     int r = count_words(cli, &words, &err);
     if (r == L2_OK && words.n == 0)
         r = l2_err_set(&err, L2_FORMAT, "the input is empty: there is nothing to train on");
@@ -178,8 +272,7 @@ int main(int argc, char **argv)
     static const struct l2_program program = {
         .name = "l2-vocab",
         .usage = usage,
-        .summary = "Train a BPE vocabulary on lines of text, and write it as a SentencePiece "
-                   "model.",
+        .summary = "Train a BPE vocabulary on text, and write it as a SentencePiece model.",
         .options = options,
         .rows = L2_ROWS_OUTPUT,
         .run = run,

@@ -11,6 +11,20 @@ ok 'again' l2-vocab --size 600 -o b.model "$text" "$L2_SRC/README.md"
 same 'equal texts give equal files' a.model b.model
 ok 'of standard input' sh -c 'cat "$@" | l2-vocab --size 600 -o c.model' sh "$text" "$L2_SRC/README.md"
 same 'the same, too' a.model c.model
+printf 'ab cd\r\nab\n\nx1 ab\n' >small.txt
+printf '{"text":"ab cd\\r\\nab\\n","id":3}\n\n{"text":"x1 ab"}\n' >small.jsonl
+l2-clean -q --to stream -o small.l2s small.jsonl 2>err
+for f in small.txt small.jsonl small.l2s; do
+    ok "of $f" l2-vocab --size 270 --coverage 1 -o ${f##*.}.model $f
+done
+same 'rows of JSON give what lines give' txt.model jsonl.model
+same 'so do streams' txt.model l2s.model
+ok 'as said by an option' sh -c 'l2-vocab --size 270 --coverage 1 --stream <small.l2s >said.model && l2-vocab --size 270 --coverage 1 --jsonl <small.jsonl | cmp - said.model'
+echo '{"txt":1}' >bad.jsonl
+fails 1 'bad.jsonl:1:1: want an object with a string' 'a row without text' l2-vocab bad.jsonl
+head -c 40 small.l2s >cut.l2s
+fails 1 'cut.l2s' 'a cut stream' l2-vocab cut.l2s
+fails 2 'want one of' 'both at once' l2-vocab --jsonl --stream small.txt
 fails 1 'exists' 'a file that exists is refused' l2-vocab --size 600 -o a.model "$text"
 l2-tokenize -q -z a.model --lines "$L2_SRC/NEWS" >t.l2s 2>err
 l2-tokenize -q -z a.model -d --lines t.l2s >back 2>>err
