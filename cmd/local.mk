@@ -30,7 +30,10 @@ cmd_libcommon_a_SOURCES = \
 	%D%/common/opt_help.c \
 	%D%/common/output.c \
 	%D%/common/pipe.c \
+	%D%/common/pipe_header.c \
+	%D%/common/pipe_output.c \
 	%D%/common/pipe.h \
+	%D%/common/pipe_state.h \
 	%D%/common/progress.c \
 	%D%/common/progress.h \
 	%D%/common/rows.c \

@@ -54,6 +54,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/stream/json.h \
 	%D%/stream/json_column.c \
 	%D%/stream/json_read.c \
+	%D%/stream/json_value.c \
+	%D%/stream/json_value.h \
 	%D%/stream/json_write.c \
 	%D%/stream/reader.c \
 	%D%/stream/record.c \
