@@ -345,7 +345,10 @@ CLEANFILES += tests/bench/bench$(EXEEXT)
 tests_bench_bench_SOURCES = \
 	%D%/bench/bench.c \
 	%D%/bench/bench.h \
+	%D%/bench/bench_model.c \
+	%D%/bench/bench_model.h \
 	%D%/bench/case_engine.c \
+	%D%/bench/case_heads.c \
 	%D%/bench/case_stream.c \
 	%D%/bench/case_tokenize.c \
 	%D%/bench/case_train.c \
