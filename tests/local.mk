@@ -228,6 +228,7 @@ EXTRA_DIST += $(l2_scripts) %D%/clean_near.py %D%/compare.py %D%/cmocka-tap.sh %
 	%D%/stream_frames.py %D%/stream_reader.py \
 	%D%/spm_compare.py \
 	%D%/lora_check.py \
+	%D%/train_curve.py \
 	%D%/train_golden.py \
 	%D%/golden/checkpoint/expected.f32 \
 	%D%/golden/checkpoint/hf-bf16/config.json \

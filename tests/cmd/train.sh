@@ -220,8 +220,13 @@ done
 if [ -n "$L2_SHARED" ] && [ -n "$python" ]; then
     ok 'gradients and twenty steps are those of PyTorch' "$python" "$L2_SRC/tests/train_golden.py" \
         "$L2_SHARED/golden/gqa64"
-    cat "$L2_TMP/stdout" | sed 's/^/# /'
+    sed 's/^/# /' "$L2_TMP/stdout"
+    mkdir curve
+    ok 'the curve is that of PyTorch, in f32 and bf16' sh -c 'cd curve && exec "$@"' - "$python" "$L2_SRC/tests/train_curve.py" \
+        "$L2_SHARED" "$([ "${L2_FULL-}" = 1 ] && echo 400 || echo 20)"
+    sed 's/^/# /' "$L2_TMP/stdout"
 else
     skip 'gradients and twenty steps are those of PyTorch' 'no shared data, or no PyTorch'
+    skip 'the curve is that of PyTorch, in f32 and bf16' 'no shared data, or no PyTorch'
 fi
 finish
