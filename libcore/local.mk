@@ -271,6 +271,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/net_linear.c \
 	%D%/nn/net_lora.c \
 	%D%/nn/net_state.h \
+	%D%/nn/pack_cache.c \
+	%D%/nn/pack_cache.h \
 	%D%/nn/params.c \
 	%D%/nn/params.h \
 	%D%/nn/params_view.c \

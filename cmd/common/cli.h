@@ -55,15 +55,16 @@ enum l2_verbosity { L2_QUIET = 0, L2_NORMAL = 1, L2_VERBOSE = 2 };
 struct l2_model_settings {
     const char *model;
     const char *vocab;
-    int backend;       /* index into l2_model_backends */
-    int quantize;      /* enum l2_pack_type */
-    int activations;   /* 0: as narrow as the weights, 1: f32 */
-    int kv_type;       /* enum l2_kv_type */
-    uint64_t kv_bytes; /* 0: chosen from the machine's memory and said with -v */
-    int64_t batch;     /* rows of one forward pass at most */
-    int overlong;      /* enum l2_overlong */
+    int backend;            /* index into l2_model_backends */
+    int quantize;           /* enum l2_pack_type */
+    int activations;        /* 0: as narrow as the weights, 1: f32 */
+    const char *pack_cache; /* file, or NULL */
+    int kv_type;            /* enum l2_kv_type */
+    uint64_t kv_bytes;      /* 0: chosen from the machine's memory and said with -v */
+    int64_t batch;          /* rows of one forward pass at most */
+    int overlong;           /* enum l2_overlong */
     bool no_prefix_sharing;
-    bool unordered;    /* records are written as they finish */
+    bool unordered; /* records are written as they finish */
 };
 
 /* Settings of the shared rows, filled before run() is called. */

@@ -35,7 +35,8 @@ static int open_vocab(struct l2_loaded *l, const struct l2_model_settings *s, st
 static struct l2_weights_opts packing(const struct l2_model_settings *s)
 {
     return (struct l2_weights_opts){.type = (enum l2_pack_type)s->quantize,
-                                    .narrow = s->activations == 0};
+                                    .narrow = s->activations == 0,
+                                    .cache = s->pack_cache};
 }
 
 /* Bytes that the weights will take: with the native backend as they are packed, else as floats. */

@@ -75,6 +75,14 @@ static const struct shared_row shared_rows[] = {
              .help = "what BF16 and quantised matrices are multiplied with: narrow (bf16, or 8 "
                      "bits with a scale every 32 values) or f32 (slower)"}},
     {.set = L2_ROWS_MODEL,
+     .offset = IN_CLI(model.pack_cache),
+     .opt = {.name = "pack-cache",
+             .no_effect = true,
+             .kind = L2_OPT_STRING,
+             .arg = "FILE",
+             .help =
+                 "map packed weights from FILE; write it when it is absent or of another model"}},
+    {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.batch),
      .opt = {.name = "batch",
              .no_effect = true,

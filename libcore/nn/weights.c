@@ -7,12 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kern/aligned.h"
+#include "kern/layout.h"
+#include "kern/native_pack.h"
+#include "model/fingerprint.h"
+#include "util/num.h"
 
 struct packing {
     struct l2_weights *w;
     const struct l2_model *m;
     struct l2_pack_opts opts;
     struct l2_pool *pool;
+    bool cached; /* matrices come from w->cache */
     struct l2_err *err;
     int result; /* once it is not L2_OK nothing more is packed */
 };
@@ -25,7 +30,13 @@ static void pack(struct packing *p, struct l2_weight *out, const enum l2_role *r
         return;
     for (size_t i = 0; i < n_roles; i++)
         parts[i] = l2_model_tensor(p->m, roles[i], layer);
-    p->result = p->w->backend->pack(out, parts, n_roles, &p->opts, p->pool, p->err);
+    if (!p->cached) {
+        p->result = p->w->backend->pack(out, parts, n_roles, &p->opts, p->pool, p->err);
+    } else {
+        p->result = l2_native_plan(out, parts, n_roles, &p->opts, p->err);
+        if (p->result == L2_OK)
+            p->result = l2_pack_cache_take(&p->w->cache, out, p->err);
+    }
     p->w->bytes += out->bytes;
 }
 
@@ -86,13 +97,55 @@ static void pack_layer(struct packing *p, uint32_t i)
     l->down_bias = biases(p, down_bias, 1, i);
 }
 
+/* What the bytes of packed weights depend on. */
+static void cache_key(uint8_t key[L2_SHA256_SIZE], const struct l2_model *m, uint32_t n_layers,
+                      bool with_head, const struct l2_weights_opts *opts)
+{
+    const uint16_t order = 1;
+    const uint32_t facts[] = {L2_LAYOUT_VERSION, L2_PANEL,     L2_SUM_BLOCK,        n_layers,
+                              with_head,         opts->narrow, (uint32_t)opts->type};
+    uint8_t model[L2_SHA256_SIZE], bytes[4];
+    struct l2_sha256 s;
+    l2_model_fingerprint(m, model);
+    l2_sha256_init(&s);
+    l2_sha256_update(&s, model, sizeof model);
+    l2_sha256_update(&s, &order, sizeof order); /* of bytes in this machine */
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        l2_put_u32le(bytes, facts[i]);
+        l2_sha256_update(&s, bytes, sizeof bytes);
+    }
+    l2_sha256_final(&s, key);
+}
+
+static int write_cache(const struct l2_weights *w, const char *path,
+                       const uint8_t key[L2_SHA256_SIZE], bool with_head, struct l2_err *err)
+{
+    size_t n = 0;
+    const struct l2_weight **all = calloc((size_t)w->n_layers * 4 + 1, sizeof *all);
+    if (!all)
+        return l2_err_memory(err, ((size_t)w->n_layers * 4 + 1) * sizeof *all);
+    for (uint32_t i = 0; i < w->n_layers; i++) {
+        const struct l2_layer_weights *l = &w->layers[i];
+        all[n++] = &l->qkv;
+        all[n++] = &l->o;
+        all[n++] = &l->gate_up;
+        all[n++] = &l->down;
+    }
+    if (with_head)
+        all[n++] = &w->head;
+    int r = l2_pack_cache_write(path, key, all, n, err);
+    free(all);
+    return r;
+}
+
 int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                     const struct l2_backend *backend, uint32_t n_layers, bool with_norm,
                     bool with_head, const struct l2_weights_opts *opts, struct l2_pool *pool,
                     struct l2_err *err)
 {
     struct l2_pack_opts pack_opts = {m->hp.head_dim, opts->type, opts->narrow};
-    struct packing p = {w, m, pack_opts, pool, err, L2_OK};
+    struct packing p = {w, m, pack_opts, pool, false, err, L2_OK};
+    uint8_t key[L2_SHA256_SIZE];
     memset(w, 0, sizeof *w);
     w->backend = backend;
     w->embed = l2_model_tensor(m, L2_T_EMBED, 0);
@@ -100,6 +153,14 @@ int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
     if (!w->layers)
         return l2_err_memory(err, n_layers * sizeof *w->layers);
     w->n_layers = n_layers;
+    if (opts->cache) {
+        if (backend != &l2_backend_native)
+            return l2_err_set(err, L2_ARGUMENT,
+                              "a cache of packed weights is for the native backend, not %s",
+                              backend->name);
+        cache_key(key, m, n_layers, with_head, opts);
+        p.result = l2_pack_cache_open(&w->cache, opts->cache, key, &p.cached, err);
+    }
     for (uint32_t i = 0; i < n_layers; i++)
         pack_layer(&p, i);
     if (with_norm)
@@ -110,6 +171,8 @@ int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                                                          : L2_T_HEAD;
         pack(&p, &w->head, &head, 1, 0);
     }
+    if (p.result == L2_OK && opts->cache && !p.cached)
+        p.result = write_cache(w, opts->cache, key, with_head, err);
     return p.result;
 }
 
@@ -146,5 +209,6 @@ void l2_weights_release(struct l2_weights *w)
     free(w->norm);
     if (w->backend)
         w->backend->release(&w->head);
+    l2_pack_cache_release(&w->cache);
     memset(w, 0, sizeof *w);
 }

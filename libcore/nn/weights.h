@@ -5,6 +5,7 @@
 
 #include "kern/backend.h"
 #include "model/model.h"
+#include "nn/pack_cache.h"
 
 struct l2_layer_weights {
     float *attn_norm, *ffn_norm;                         /* (dim) */
@@ -18,7 +19,9 @@ struct l2_layer_weights {
 /* How weights are packed; all zero: as they are, for exact products. */
 struct l2_weights_opts {
     enum l2_pack_type type;
-    bool narrow; /* as struct l2_pack_opts */
+    bool narrow;       /* as struct l2_pack_opts */
+    const char *cache; /* a file that packed weights are mapped from, written when it is absent or
+                          was made of another model or in another way; native only; or NULL */
 };
 
 /* Caller's storage; all zero is empty. */
@@ -27,9 +30,10 @@ struct l2_weights {
     const struct l2_tensor *embed; /* borrowed from the model */
     struct l2_layer_weights *layers;
     uint32_t n_layers;
-    float *norm;           /* (dim), or NULL */
-    struct l2_weight head; /* or empty */
-    uint64_t bytes;        /* of all that is owned */
+    float *norm;                /* (dim), or NULL */
+    struct l2_weight head;      /* or empty */
+    struct l2_pack_cache cache; /* mapped where weights are borrowed */
+    uint64_t bytes;             /* of all that is owned or mapped */
 };
 
 /* Packs the first n_layers layers, and with_norm, with_head the rest, into w (empty). Release also

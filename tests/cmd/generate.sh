@@ -210,4 +210,29 @@ ok 'with one sentence' grep -q '^l2-score: .*ends' err
 n=$(text scored.l2s 2>/dev/null | grep -c '"scores"')
 is 'it has delivered some records, and not all' 1 "$([ "$n" -gt 0 ] && [ "$n" -lt 400 ] && echo 1)"
 fails 1 'incomplete' 'its END says so' l2-tokenize -z tokenizer.model -d scored.l2s
+# ---- packed weights from a file ----
+
+for options in '--quantize q8_0' '--activations f32'; do
+    # shellcheck disable=SC2086 # several options
+    generate -k 2 -n 20 $options prompts.l2s >want.l2s
+    for state in absent written cut stale; do
+        case $state in
+        cut) head -c 5000 packed >short && mv short packed ;;
+        stale) l2-generate -q -m model --quantize bf16 --pack-cache packed -n 1 bos.l2s >/dev/null ;;
+        esac
+        # shellcheck disable=SC2086
+        generate -k 2 -n 20 $options --pack-cache packed prompts.l2s >got.l2s
+        same "the same with a cache that is $state, $options" want.l2s got.l2s
+    done
+    wc -c <packed >size
+    head -c 64 packed | tail -c +41 | od -An -tu8 -N8 | tr -d ' ' >said
+    is 'a cache says its size' "$(cat said)" "$(tr -d ' ' <size)"
+    rm packed
+done
+echo 'dear diary' >diary
+cp diary packed
+fails 1 'not a cache of packed weights' 'a file that is no cache' generate -n 1 --pack-cache packed bos.l2s
+same 'a file that is no cache stays as it is' diary packed
+fails 2 'is for the native backend, not blas' 'a cache for the other backend' generate -n 1 --backend blas --pack-cache new bos.l2s
+
 finish
