@@ -89,6 +89,10 @@ bin_PROGRAMS += cmd/l2-ppo
 cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_rollout.c %D%/ppo_setup.c
 cmd_l2_ppo_LDADD = $(l2_model_libs)
 
+bin_PROGRAMS += cmd/l2-prefs
+cmd_l2_prefs_SOURCES = %D%/l2-prefs.c
+cmd_l2_prefs_LDADD = $(l2_libs)
+
 bin_PROGRAMS += cmd/l2-rsample
 cmd_l2_rsample_SOURCES = %D%/l2-rsample.c %D%/rsample.h %D%/rsample_show.c
 cmd_l2_rsample_LDADD = $(l2_libs)

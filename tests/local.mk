@@ -42,6 +42,7 @@ l2_scripts = \
 	%D%/cmd/pipeline.sh \
 	%D%/cmd/pipes.sh \
 	%D%/cmd/ppo.sh \
+	%D%/cmd/prefs.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rsample.sh \
 	%D%/cmd/scale.sh \

@@ -63,6 +63,8 @@ enum l2_rating {
     L2_RATING_NONE = L2_N_RATINGS /* the record has none */
 };
 extern const char *const l2_rating_names[L2_N_RATINGS];
+/* The rating of that name, with ' ' or '_' between words; "unsure" is NEGLIGIBLE. False: none. */
+bool l2_rating_parse(const char *s, size_t n, enum l2_rating *rating);
 /* The paper's table 27: margins by rating. */
 extern const float l2_margins_small[L2_N_RATINGS], l2_margins_large[L2_N_RATINGS];
 

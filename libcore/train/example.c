@@ -124,14 +124,25 @@ static int check_length(const struct l2_record *rec, const struct l2_data_opts *
 }
 
 /* Equal but for '_' instead of ' '. */
-static bool is_rating(const struct l2_cbor_item *item, const char *name)
+static bool is_rating(const char *s, size_t n, const char *name)
 {
-    if (item->n != strlen(name))
+    if (n != strlen(name))
         return false;
-    for (size_t i = 0; i < item->n; i++)
-        if (item->bytes[i] != name[i] && !(item->bytes[i] == '_' && name[i] == ' '))
+    for (size_t i = 0; i < n; i++)
+        if (s[i] != name[i] && !(s[i] == '_' && name[i] == ' '))
             return false;
     return true;
+}
+
+bool l2_rating_parse(const char *s, size_t n, enum l2_rating *rating)
+{
+    for (int i = 0; i < L2_N_RATINGS; i++)
+        if (is_rating(s, n, l2_rating_names[i])) {
+            *rating = (enum l2_rating)i;
+            return true;
+        }
+    *rating = L2_RATING_NEGLIGIBLE;
+    return is_rating(s, n, "unsure") || is_rating(s, n, "negligibly better or unsure");
 }
 
 int l2_record_rating(const struct l2_record *rec, enum l2_rating *rating, struct l2_err *err)
@@ -144,15 +155,9 @@ int l2_record_rating(const struct l2_record *rec, enum l2_rating *rating, struct
         return rc;
     if (item.kind != L2_CBOR_TEXT)
         return refuse(rec, L2_FORMAT, err, "has a rating that is no text");
-    for (int i = 0; i < L2_N_RATINGS; i++)
-        if (is_rating(&item, l2_rating_names[i])) {
-            *rating = (enum l2_rating)i;
-            return L2_OK;
-        }
-    if (is_rating(&item, "unsure") || is_rating(&item, "negligibly better or unsure")) {
-        *rating = L2_RATING_NEGLIGIBLE;
+    if (l2_rating_parse((const char *)item.bytes, item.n, rating))
         return L2_OK;
-    }
+    *rating = L2_RATING_NONE;
     return refuse(rec, L2_FORMAT, err,
                   "has an unknown rating: want significantly better, better, slightly better, "
                   "negligibly better or unsure");

@@ -274,6 +274,11 @@ for p in $programs; do
         fails 1 'No space left on device' "$p: a log on a full device" l2-ppo -m model -o x --reward rm \
             --batch 4 -k 2 -n 4 --iterations 1 --log /dev/full prompts.l2s
         ;;
+    l2-prefs)
+        check_output "$p" pairs.jsonl l2-prefs
+        fails 1 'no-such-file' "$p: a missing file" l2-prefs no-such-file
+        ok "$p: empty input has no pairs" l2-prefs /dev/null
+        ;;
     l2-vocab)
         check_output "$p" text.txt l2-vocab --size 270 --coverage 0.5
         fails 1 'nothing to train on' "$p: empty input" l2-vocab /dev/null
