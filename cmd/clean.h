@@ -35,6 +35,7 @@ struct clean_source {
     uint64_t size; /* bytes; 0: not known */
     int64_t line;
     bool at_end;
+    struct l2_err open_error; /* with --partial: why it could not be opened */
     /* copies that are written later */
     FILE *spool;
     uint64_t spool_size, spool_read;

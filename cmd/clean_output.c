@@ -14,7 +14,7 @@
 /* Written when this much is there. */
 #define ENOUGH ((size_t)256 << 10)
 
-/* A text-only stream has no vocabulary; histories of inputs that are streams are joined. */
+/* A text-only stream has no vocabulary; its history begins with this run. */
 static int open_stream(struct cleaning *c, struct l2_err *err)
 {
     struct l2_header h;

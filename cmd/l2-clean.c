@@ -387,6 +387,15 @@ static void show_progress(const struct cleaning *c)
     l2_cli_progress_share(c->cli, done / (double)c->n_sources, c->counter, "documents");
 }
 
+/* An input that cannot be read, or not to its end; a stream that is written says so in its END. */
+static void pass_over(struct cleaning *c, const struct l2_err *err)
+{
+    if (c->pipe)
+        l2_pipe_fail(c->pipe, err);
+    else
+        (void)l2_cli_error(c->cli, err);
+}
+
 /* With --partial an input that cannot be read to its end is reported and passed over. */
 static int clean_all(struct cleaning *c, struct dropped *dropped, struct l2_err *err)
 {
@@ -398,7 +407,7 @@ static int clean_all(struct cleaning *c, struct dropped *dropped, struct l2_err 
         if (r == L2_OK)
             r = clean_one(c, s, &doc, dropped, err);
         else if (r < 0 && c->cli->partial)
-            (void)l2_cli_error(c->cli, err);
+            pass_over(c, err);
         if (r < 0 && !(c->cli->partial && s->at_end))
             return r;
         show_progress(c);
@@ -494,7 +503,7 @@ static int open_all(struct cleaning *c, struct dropped *dropped, struct l2_err *
     for (size_t i = 0; r == L2_OK && i < c->n_sources; i++) {
         r = clean_source_open(c, &c->sources[i], err);
         if (r < 0 && c->cli->partial && c->sources[i].fd < 0) {
-            (void)l2_cli_error(c->cli, err);
+            c->sources[i].open_error = *err;
             c->sources[i].at_end = true;
             c->sources[i].name = c->sources[i].path;
             r = L2_OK;
@@ -504,7 +513,12 @@ static int open_all(struct cleaning *c, struct dropped *dropped, struct l2_err *
         r = l2_cli_create(c->cli, opts.dropped, false, &dropped->fd, err);
         dropped->name = opts.dropped;
     }
-    return r == L2_OK ? clean_output_open(c, err) : r;
+    if (r == L2_OK)
+        r = clean_output_open(c, err);
+    for (size_t i = 0; r == L2_OK && i < c->n_sources; i++)
+        if (c->sources[i].open_error.code != L2_OK)
+            pass_over(c, &c->sources[i].open_error);
+    return r;
 }
 
 static int run(struct l2_cli *cli)

@@ -375,5 +375,6 @@ int main(void)
         cmocka_unit_test(test_contam),        cmocka_unit_test(test_contam_sets),
         cmocka_unit_test(test_scrub),         cmocka_unit_test(test_limits),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -509,5 +509,6 @@ int main(void)
         cmocka_unit_test(bandit),
         cmocka_unit_test(views),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

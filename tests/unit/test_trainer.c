@@ -1044,5 +1044,6 @@ int main(void)
         cmocka_unit_test(test_worker_fails),
         cmocka_unit_test(test_energy),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
