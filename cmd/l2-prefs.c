@@ -104,6 +104,7 @@ struct prefs {
     struct l2_seen pairs, sides;
     struct l2_ids ids;
     struct l2_buf out;
+    uint64_t bytes_done, bytes_total; /* of the operands; total 0: not known */
     uint64_t rows, bad, duplicates, contradictions, unsafe, other_part, kept;
     uint64_t ratings[L2_N_RATINGS + 1], bins[N_BINS];
     uint64_t turns, prompts, prompt_tokens, responses, response_tokens;
@@ -365,6 +366,13 @@ static int judge(struct prefs *p, int r, const char *name, int64_t number, struc
     return L2_OK;
 }
 
+static void show_progress(const struct prefs *p, const struct l2_input *in)
+{
+    double done = (double)(p->bytes_done + (uint64_t)in->offset);
+    l2_cli_progress_share(p->cli, p->bytes_total > 0 ? done / (double)p->bytes_total : -1, p->rows,
+                          "rows");
+}
+
 static int read_operand(struct prefs *p, const char *path, struct l2_err *err)
 {
     struct l2_input in;
@@ -384,8 +392,9 @@ static int read_operand(struct prefs *p, const char *path, struct l2_err *err)
         r = judge(p, take_line(p, line, n, name, number, err), name, number, err);
         if (r != L2_OK)
             break;
-        l2_cli_progress(p->cli, p->rows, 0, "rows");
+        show_progress(p, &in);
     }
+    p->bytes_done += (uint64_t)in.offset;
     l2_input_release(&in);
     l2_cli_close_input(fd);
     return r == L2_END ? L2_OK : r;
@@ -489,6 +498,7 @@ static int run(struct l2_cli *cli)
         return l2_cli_usage(cli, "--part wants --split");
     if (opts.vocab && opts.stats == STATS_NONE)
         return l2_cli_usage(cli, "--vocab wants --stats");
+    p.bytes_total = cli->progress ? l2_cli_operand_bytes(cli) : 0;
     int r = open_all(&p, &err);
     if (r == L2_OK && cli->operands.n == 0)
         r = read_operand(&p, "-", &err);

@@ -3,7 +3,6 @@
 #include <config.h>
 
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/pipe.h"
@@ -283,18 +282,6 @@ static int encode_operand(struct encoding *e, const char *path, struct l2_err *e
     return r;
 }
 
-static uint64_t total_bytes(const struct l2_cli *cli)
-{
-    struct stat st;
-    uint64_t total = 0;
-    for (size_t i = 0; i < cli->operands.n; i++) {
-        if (stat(cli->operands.v[i], &st) != 0 || !S_ISREG(st.st_mode))
-            return 0;
-        total += (uint64_t)st.st_size;
-    }
-    return total;
-}
-
 /* --template auto has to find one: rows would mean something else without. */
 static int choose_template(const struct l2_template **out, struct l2_err *err)
 {
@@ -353,7 +340,7 @@ static int encode(struct l2_cli *cli)
     struct encoding e = {.cli = cli};
     struct l2_err err;
     e.max_text = cli->max_record ? (size_t)cli->max_record : L2_MAX_RECORD;
-    e.bytes_total = cli->progress ? total_bytes(cli) : 0;
+    e.bytes_total = cli->progress ? l2_cli_operand_bytes(cli) : 0;
     l2_record_init(&e.rec);
     int r = open_encoding(&e, &err);
     if (r != L2_OK) {

@@ -111,6 +111,10 @@ void l2_cli_note(struct l2_cli *cli, const char *fmt, ...) L2_PRINTF(2, 3);
 /* With -v only. */
 void l2_cli_verbose(struct l2_cli *cli, const char *fmt, ...) L2_PRINTF(2, 3);
 
+/* The sizes of the operands together, or of standard input without one; 0 when one is not a file.
+ */
+uint64_t l2_cli_operand_bytes(const struct l2_cli *cli);
+
 /* Opens -o FILE (a regular file that exists is refused without --force, and emptied with it) or
  * stdout. binary output to a terminal is refused. *name is for messages. */
 int l2_cli_open_output(struct l2_cli *cli, bool binary, int *fd, const char **name,

@@ -121,6 +121,20 @@ int l2_cli_open_resumed(struct l2_cli *cli, int *fd, const char **name, bool *re
     return L2_OK;
 }
 
+uint64_t l2_cli_operand_bytes(const struct l2_cli *cli)
+{
+    struct stat st;
+    uint64_t total = 0;
+    if (cli->operands.n == 0)
+        return fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    for (size_t i = 0; i < cli->operands.n; i++) {
+        if (stat(cli->operands.v[i], &st) != 0 || !S_ISREG(st.st_mode))
+            return 0;
+        total += (uint64_t)st.st_size;
+    }
+    return total;
+}
+
 int l2_cli_open_input(struct l2_cli *cli, const char *path, int *fd, const char **name,
                       struct l2_err *err)
 {

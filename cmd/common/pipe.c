@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/pipe_state.h"
@@ -64,21 +63,6 @@ static int open_input(struct l2_pipe *p, struct l2_err *err)
         return r;
     }
     return L2_END;
-}
-
-/* Adds up the sizes of the inputs; 0 when one is not a file. */
-static uint64_t total_bytes(const struct l2_cli *cli)
-{
-    struct stat st;
-    uint64_t total = 0;
-    if (cli->operands.n == 0)
-        return fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-    for (size_t i = 0; i < cli->operands.n; i++) {
-        if (stat(cli->operands.v[i], &st) != 0 || !S_ISREG(st.st_mode))
-            return 0;
-        total += (uint64_t)st.st_size;
-    }
-    return total;
 }
 
 bool l2_pipe_wants(struct l2_pipe *p, const struct l2_record *rec)
@@ -209,7 +193,7 @@ static void free_pipe(struct l2_pipe *p)
 static int set_up_input(struct l2_pipe *p, struct l2_err *err)
 {
     p->n_operands = p->cli->operands.n > 0 ? p->cli->operands.n : 1;
-    p->bytes_total = p->cli->progress ? total_bytes(p->cli) : 0;
+    p->bytes_total = p->cli->progress ? l2_cli_operand_bytes(p->cli) : 0;
     int r = l2_shard_parse(&p->shard, p->cli->shard, err);
     if (r < 0)
         return r;

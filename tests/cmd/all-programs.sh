@@ -106,16 +106,18 @@ done
 
 # quietly_closed COMMAND...: status of the command when its reader has gone away before it begins
 quietly_closed() {
-    rm -f gate status
-    mkfifo gate || exit 99
+    rm -f gate fifo status
+    mkfifo gate fifo || exit 99
+    {
+        : <fifo
+        echo gone >gate
+    } &
     {
         read -r _ <gate
         "$@" 2>err
         echo $? >status
-    } | {
-        exec <&-
-        echo gone >gate
-    }
+    } >fifo
+    wait
     cat status
 }
 
