@@ -108,6 +108,7 @@ struct prefs {
     uint64_t rows, bad, duplicates, contradictions, unsafe, other_part, kept;
     uint64_t ratings[L2_N_RATINGS + 1], bins[N_BINS];
     uint64_t turns, prompts, prompt_tokens, responses, response_tokens;
+    double example_tokens; /* of dialogues with one of their two answers, in the mean */
 };
 
 /* What a row says beside its texts. */
@@ -288,9 +289,13 @@ static int count_pair(struct prefs *p, const struct l2_row *row, const struct fa
         p->bins[!f->safe[0] ? BIN_BOTH_UNSAFE : f->safe[1] ? BIN_BOTH_SAFE : BIN_CHOSEN_SAFE]++;
     if (opts.stats == STATS_NONE)
         return L2_OK;
+    uint64_t before = p->prompt_tokens + p->response_tokens;
     r = count_side(p, &row->prompt, true, true, err);
+    uint64_t prompt = p->prompt_tokens + p->response_tokens;
     for (size_t i = 0; i < 2 && r == L2_OK; i++)
         r = count_side(p, &row->completions[i], false, i == 0, err);
+    uint64_t all = p->prompt_tokens + p->response_tokens;
+    p->example_tokens += (double)(prompt - before) + (double)(all - prompt) / 2;
     return r;
 }
 
@@ -416,6 +421,9 @@ static int make_table(const struct prefs *p, json_t *o, struct l2_err *err)
     int r = set(o, "comparisons", json_integer((json_int_t)p->kept), err);
     if (r == L2_OK)
         r = set(o, "turns_per_dialogue", json_real(mean(p->turns, p->kept)), err);
+    if (r == L2_OK && p->encoder)
+        r = set(o, "tokens_per_example",
+                json_real(p->kept > 0 ? p->example_tokens / (double)p->kept : 0), err);
     if (r == L2_OK && p->encoder)
         r = set(o, "tokens_per_prompt", json_real(mean(p->prompt_tokens, p->prompts)), err);
     if (r == L2_OK && p->encoder)

@@ -225,10 +225,17 @@ endif
 
 check_PROGRAMS += $(l2_unit_tests)
 TESTS += $(l2_unit_tests) $(l2_scripts)
-EXTRA_DIST += $(l2_scripts) %D%/clean_near.py %D%/compare.py %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/llama_numpy.py %D%/meta_writer.py %D%/model_reader.py %D%/run.sh \
-	%D%/stream_frames.py %D%/stream_reader.py \
-	%D%/spm_compare.py \
+EXTRA_DIST += $(l2_scripts) %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/run.sh \
+	%D%/clean_near.py \
+	%D%/compare.py \
+	%D%/llama_numpy.py \
 	%D%/lora_check.py \
+	%D%/meta_writer.py \
+	%D%/model_reader.py \
+	%D%/prefs_table.py \
+	%D%/spm_compare.py \
+	%D%/stream_frames.py \
+	%D%/stream_reader.py \
 	%D%/train_curve.py \
 	%D%/train_golden.py \
 	%D%/golden/checkpoint/expected.f32 \

@@ -74,6 +74,16 @@ if [ -n "$L2_SHARED" ] && [ -f "$hh" ] && have python3; then
     is 'of real pairs those with equal answers are bad' \
         "$(python3 -c 'import json
 print(sum(r["chosen"] == r["rejected"] for r in map(json.loads, open("hh.jsonl"))))')" "$(count skipped)"
+    vocab=$L2_SHARED/data/llama2-tokenizer/tokenizer.model
+    if [ -f "$vocab" ] && python3 -c 'import sentencepiece' 2>/dev/null; then
+        python3 "$L2_SRC/tests/prefs_table.py" "$vocab" hh.jsonl >want
+        l2-prefs -q --stats json -z "$vocab" hh.jsonl >got
+        ok 'the statistics are those of an independent count' python3 -c 'import json
+a, b = (json.load(open(f)) for f in ("want", "got"))
+assert a.keys() == b.keys() and all(abs(a[k] - b[k]) <= 1e-6 * b[k] for k in a), (a, b)'
+    else
+        skip 'the statistics are those of an independent count' 'no sentencepiece'
+    fi
 else
     skip 'of real pairs those with equal answers are bad' 'no data'
 fi

@@ -134,12 +134,12 @@ for row in '7b 0.0003 1e-5' '13b 0.0003 1e-5' '34b 0.00015 1e-5' '70b 0.00015 5e
     is "answers for $1" "2e-5 4096 64 2 0.1 " "$(paper "$1" sft lr context batch epochs weight-decay)"
     is "rewards for $1" "$3 512 1 0.1 " "$(paper "$1" reward lr batch epochs min-lr)"
 done
-l2-train sft -m model -o sampled --data pairs.l2s --batch 1 --context 32 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
+l2-train sft -m model -o sampled --data pairs.l2s --batch 1 --context 64 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
     --log sampled.jsonl --watts 360 --pue 1.5 --co2-per-kwh 0.4 2>summary
 is 'the steps of the epochs are counted before' "$(grep -c '"loss"' sampled.jsonl)" \
     "$(sed -n 's/.* \([0-9]*\) steps of .*/\1/p' summary)"
 is 'texts on the way' yes "$(grep -c '"sample":"One day' sampled.jsonl | awk '{ print ($1 > 0 ? "yes" : "no") }')"
-l2-train sft -q -m model -o again --data pairs.l2s --batch 1 --context 32 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
+l2-train sft -q -m model -o again --data pairs.l2s --batch 1 --context 64 --sample-every 1 --sample-prompt 'One day' --sample-tokens 9 \
     --log again.jsonl
 grep '"sample"' sampled.jsonl >first.jsonl
 grep '"sample"' again.jsonl >second.jsonl
