@@ -75,8 +75,8 @@ if [ -n "$L2_SHARED" ] && [ -f "$hh" ] && have python3; then
         "$(python3 -c 'import json
 print(sum(r["chosen"] == r["rejected"] for r in map(json.loads, open("hh.jsonl"))))')" "$(count skipped)"
     vocab=$L2_SHARED/data/llama2-tokenizer/tokenizer.model
-    if [ -f "$vocab" ] && python3 -c 'import sentencepiece' 2>/dev/null; then
-        python3 "$L2_SRC/tests/prefs_table.py" "$vocab" hh.jsonl >want
+    if [ -f "$vocab" ] && /usr/bin/python3 -c 'import sentencepiece' 2>/dev/null; then
+        /usr/bin/python3 "$L2_SRC/tests/prefs_table.py" "$vocab" hh.jsonl >want
         l2-prefs -q --stats json -z "$vocab" hh.jsonl >got
         ok 'the statistics are those of an independent count' python3 -c 'import json
 a, b = (json.load(open(f)) for f in ("want", "got"))
