@@ -14,7 +14,7 @@ encoder = sentencepiece.SentencePieceProcessor(model_file=sys.argv[1])
 
 def turns(dialogue):
     parts = re.split(r"(?:^|\n\n)(Human|Assistant):", dialogue)
-    return [(role, text.strip()) for role, text in zip(parts[1::2], parts[2::2])]
+    return [(role, text.removeprefix(" ")) for role, text in zip(parts[1::2], parts[2::2])]
 
 
 def tokens(messages, role):
