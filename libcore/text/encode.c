@@ -499,6 +499,8 @@ int l2_encode(struct l2_encoder *e, const char *text, size_t n, unsigned flags, 
     bool continuation = flags & L2_ENCODE_CONTINUE;
     size_t from = 0, len;
     int r = L2_OK;
+    if (n == 0)
+        text = ""; /* may be NULL */
     for (size_t i = 0; i < n && e->v->user_cuts && e->v->has_user_defined && r == L2_OK; i += len) {
         uint32_t id;
         len = e->user_first[(uint8_t)text[i]] ? l2_bpe_match_user(&e->v->bpe, text + i, n - i, &id)
