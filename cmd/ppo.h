@@ -88,7 +88,10 @@ int l2_ppo_score(struct l2_ppo_run *r, struct l2_prompts *batch, struct l2_ppo_s
 /* Runs the command of --reward-command on the batch, for scores named "reward". */
 int l2_ppo_command(struct l2_ppo_run *r, struct l2_prompts *batch,
                    struct l2_err *err) L2_MUST_CHECK;
-/* Writes the batch to path as a stream, whole or not at all. */
+/* Writes the batch as a stream: to an open file, which stays open, or to path, whole or not at
+ * all. */
+int l2_ppo_write_stream(struct l2_ppo_run *r, const struct l2_prompts *batch, int fd,
+                        const char *path, struct l2_err *err) L2_MUST_CHECK;
 int l2_ppo_write_rollouts(struct l2_ppo_run *r, const struct l2_prompts *batch, const char *path,
                           struct l2_err *err) L2_MUST_CHECK;
 

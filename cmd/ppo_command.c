@@ -80,28 +80,29 @@ static int read_scores(struct l2_prompts *batch, const char *path, struct l2_err
     return rc;
 }
 
-static int temporary(char *path, size_t size, struct l2_err *err)
+/* Opens a new file in TMPDIR; path gets its name. */
+static int temporary(char *path, size_t size, int *fd, struct l2_err *err)
 {
     const char *dir = getenv("TMPDIR");
     snprintf(path, size, "%s/l2-ppo.XXXXXX", dir && *dir ? dir : "/tmp");
-    int fd = mkstemp(path);
-    if (fd < 0)
-        return l2_err_sys(err, errno, path, "cannot create");
-    close(fd);
-    return L2_OK;
+    *fd = mkstemp(path);
+    return *fd < 0 ? l2_err_sys(err, errno, path, "cannot create") : L2_OK;
 }
 
 int l2_ppo_command(struct l2_ppo_run *r, struct l2_prompts *batch, struct l2_err *err)
 {
     char in[1024] = "", out[1024] = "";
-    int rc = temporary(in, sizeof in, err);
+    int fd, rc = temporary(in, sizeof in, &fd, err);
     if (rc != L2_OK)
         return rc;
-    rc = temporary(out, sizeof out, err);
+    rc = l2_ppo_write_stream(r, batch, fd, in, err);
+    if (close(fd) != 0 && rc == L2_OK)
+        rc = l2_err_sys(err, errno, in, "cannot close");
+    if (rc == L2_OK)
+        rc = temporary(out, sizeof out, &fd, err);
     if (rc == L2_OK) {
-        rc = l2_ppo_write_rollouts(r, batch, in, err);
-        if (rc == L2_OK)
-            rc = run_command(r->args->command, in, out, err);
+        close(fd);
+        rc = run_command(r->args->command, in, out, err);
         if (rc == L2_OK)
             rc = read_scores(batch, out, err);
         unlink(out);

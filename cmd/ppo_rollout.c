@@ -4,11 +4,7 @@
 
 #include "ppo.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/pipe.h"
 #include "common/progress.h"
@@ -18,6 +14,7 @@
 #include "sample/score.h"
 #include "stream/fields.h"
 #include "text/encode.h"
+#include "util/newfile.h"
 
 #define ROWS 256 /* of a pass of the engine */
 
@@ -263,7 +260,7 @@ int l2_ppo_score(struct l2_ppo_run *r, struct l2_prompts *batch, struct l2_ppo_s
 
 /* ---- rollouts on disk ---- */
 
-static int write_stream(struct l2_ppo_run *r, const struct l2_prompts *batch, int fd,
+int l2_ppo_write_stream(struct l2_ppo_run *r, const struct l2_prompts *batch, int fd,
                         const char *path, struct l2_err *err)
 {
     struct l2_writer *w = NULL;
@@ -288,20 +285,8 @@ static int write_stream(struct l2_ppo_run *r, const struct l2_prompts *batch, in
 int l2_ppo_write_rollouts(struct l2_ppo_run *r, const struct l2_prompts *batch, const char *path,
                           struct l2_err *err)
 {
-    size_t size = strlen(path) + sizeof ".tmp";
-    char *temp = malloc(size);
-    if (!temp)
-        return l2_err_memory(err, size);
-    snprintf(temp, size, "%s.tmp", path);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int rc = fd < 0 ? l2_err_sys(err, errno, temp, "cannot create")
-                    : write_stream(r, batch, fd, temp, err);
-    if (fd >= 0 && close(fd) != 0 && rc == L2_OK)
-        rc = l2_err_sys(err, errno, temp, "cannot close");
-    if (rc == L2_OK && rename(temp, path) != 0)
-        rc = l2_err_sys(err, errno, path, "cannot rename to it");
-    if (rc != L2_OK && fd >= 0)
-        unlink(temp);
-    free(temp);
-    return rc;
+    struct l2_newfile f;
+    int rc = l2_newfile_replace(&f, path, err);
+    return rc == L2_OK ? l2_newfile_close(&f, l2_ppo_write_stream(r, batch, f.fd, f.path, err), err)
+                       : rc;
 }

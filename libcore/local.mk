@@ -22,6 +22,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/jsonfile.h \
 	%D%/util/map.c \
 	%D%/util/map.h \
+	%D%/util/newfile.c \
+	%D%/util/newfile.h \
 	%D%/util/num.c \
 	%D%/util/num.h \
 	%D%/util/philox.c \
@@ -328,6 +330,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/train/reduce.h \
 	%D%/train/schedule.c \
 	%D%/train/schedule.h \
+	%D%/train/sealed.c \
+	%D%/train/sealed.h \
 	%D%/train/settings.c \
 	%D%/train/source.c \
 	%D%/train/source.h \

@@ -78,7 +78,7 @@ static int write_tensors(const struct l2_newdir *d, const struct l2_hparams *hp,
     struct l2_buf head = {.len = 0};
     struct l2_st_writer w;
     struct l2_newfile f;
-    int r = l2_newfile_open(&f, d, L2_ADAPTER_FILE, err);
+    int r = l2_newdir_file(&f, d, L2_ADAPTER_FILE, err);
     if (r != L2_OK)
         return r;
     r = l2_st_write_begin(&w, &head, err);
@@ -138,7 +138,7 @@ static int write_config(const struct l2_newdir *d, const struct l2_hparams *hp,
     json_decref(j);
     if (!text)
         return l2_err_memory(err, 1);
-    int r = l2_newfile_open(&f, d, L2_ADAPTER_CONFIG, err);
+    int r = l2_newdir_file(&f, d, L2_ADAPTER_CONFIG, err);
     if (r == L2_OK) {
         r = l2_newfile_write(&f, text, strlen(text), err);
         if (r == L2_OK)

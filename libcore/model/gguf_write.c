@@ -5,15 +5,13 @@
 
 #include "model/gguf_write.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "util/newfile.h"
 #include "util/num.h"
 
 #define CHUNK_VALUES ((size_t)1 << 20) /* converted and written at once, in whole rows */
@@ -27,11 +25,10 @@ struct writer {
     const struct l2_hparams *hp;
     const struct l2_model_source *source;
     const struct l2_gguf_opts *opts;
-    int fd;
-    const char *path; /* for messages */
-    float *values;    /* rows as they come; owned */
-    uint8_t *bytes;   /* encoded, in file order; owned */
-    float *decoded;   /* the same, decoded again; owned */
+    struct l2_newfile *file;
+    float *values;  /* rows as they come; owned */
+    uint8_t *bytes; /* encoded, in file order; owned */
+    float *decoded; /* the same, decoded again; owned */
 };
 
 /* One chunk of rows on its way. */
@@ -201,25 +198,10 @@ static int add_tensors(const struct writer *w, struct l2_gguf_writer *dir, struc
 
 /* ---- bytes ---- */
 
-static int write_bytes(const struct writer *w, const void *data, size_t n, struct l2_err *err)
-{
-    const uint8_t *p = data;
-    while (n > 0) {
-        ssize_t done = write(w->fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return l2_err_sys(err, errno, w->path, "cannot write");
-        p += done;
-        n -= (size_t)done;
-    }
-    return L2_OK;
-}
-
 static int write_padding(const struct writer *w, uint64_t bytes, struct l2_err *err)
 {
     static const uint8_t zeros[L2_GGUF_ALIGNMENT] = {0};
-    return write_bytes(w, zeros, l2_gguf_padding(bytes), err);
+    return l2_newfile_write(w->file, zeros, l2_gguf_padding(bytes), err);
 }
 
 static int write_directory(const struct writer *w, struct l2_err *err)
@@ -237,7 +219,7 @@ static int write_directory(const struct writer *w, struct l2_err *err)
     if (r == L2_OK)
         r = l2_gguf_write_end(&dir, err);
     if (r == L2_OK)
-        r = write_bytes(w, head.data, head.len, err);
+        r = l2_newfile_write(w->file, head.data, head.len, err);
     l2_buf_release(&own.bytes);
     l2_buf_release(&head);
     return r;
@@ -251,7 +233,7 @@ static int write_factors(const struct writer *w, struct l2_err *err)
         uint8_t bytes[4];
         double f = pow(w->hp->rope_theta, -2.0 * i / w->hp->head_dim);
         l2_put_f32le(bytes, (float)l2_rope_divisor(w->hp, i, f));
-        r = write_bytes(w, bytes, sizeof bytes, err);
+        r = l2_newfile_write(w->file, bytes, sizeof bytes, err);
     }
     return r == L2_OK ? write_padding(w, (uint64_t)n * 4, err) : r;
 }
@@ -337,7 +319,7 @@ static int write_tensor(const struct writer *w, bool *bad, enum l2_role role, ui
                                  "row %u holds a value too large for %s", (unsigned)(row + i),
                                  c.quant ? c.quant->name : l2_dtype_name(c.dtype));
             }
-        r = write_bytes(w, w->bytes, n * c.row_bytes, err);
+        r = l2_newfile_write(w->file, w->bytes, n * c.row_bytes, err);
         if (r != L2_OK)
             return r;
     }
@@ -381,8 +363,6 @@ static int write_file(struct writer *w, struct l2_err *err)
         r = write_factors(w, err);
     if (r == L2_OK)
         r = write_tensors(w, err);
-    if (r == L2_OK && fsync(w->fd) != 0)
-        r = l2_err_sys(err, errno, w->path, "cannot sync");
     free(w->values);
     free(w->decoded);
     free(w->bytes);
@@ -406,28 +386,10 @@ int l2_gguf_model_write(const char *path, const struct l2_hparams *hp,
                         const struct l2_model_source *source, const struct l2_gguf_opts *opts,
                         struct l2_err *err)
 {
-    struct writer w = {.hp = hp, .source = source, .opts = opts, .path = path};
+    struct l2_newfile file;
+    struct writer w = {.hp = hp, .source = source, .opts = opts, .file = &file};
     int r = check(path, hp, opts->replace, err);
-    if (r != L2_OK)
-        return r;
-    size_t n = strlen(path) + 32;
-    char *temp = malloc(n);
-    if (!temp)
-        return l2_err_memory(err, n);
-    snprintf(temp, n, "%s.tmp-%ld", path, (long)getpid());
-    w.fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w.fd < 0) {
-        r = l2_err_sys(err, errno, temp, "cannot create");
-        free(temp);
-        return r;
-    }
-    r = write_file(&w, err);
-    if (close(w.fd) != 0 && r == L2_OK)
-        r = l2_err_sys(err, errno, path, "cannot close");
-    if (r == L2_OK && rename(temp, path) != 0)
-        r = l2_err_sys(err, errno, path, "cannot rename to it");
-    if (r != L2_OK)
-        unlink(temp);
-    free(temp);
-    return r;
+    if (r == L2_OK)
+        r = l2_newfile_replace_shared(&file, path, err);
+    return r == L2_OK ? l2_newfile_close(&file, write_file(&w, err), err) : r;
 }

@@ -158,7 +158,7 @@ static int write_shard(struct writer *w, uint32_t shard, struct l2_err *err)
     struct l2_newfile f;
     struct l2_buf header = {0};
     shard_name(w, shard, name, sizeof name);
-    int r = l2_newfile_open(&f, &w->dir, name, err);
+    int r = l2_newdir_file(&f, &w->dir, name, err);
     if (r != L2_OK)
         return r;
     r = shard_header(w, shard, &header, err);
@@ -180,7 +180,7 @@ static int write_text(struct writer *w, const char *name, const struct l2_buf *t
                       struct l2_err *err)
 {
     struct l2_newfile f;
-    int r = l2_newfile_open(&f, &w->dir, name, err);
+    int r = l2_newdir_file(&f, &w->dir, name, err);
     if (r == L2_OK)
         r = l2_newfile_write(&f, text->data, text->len, err);
     return l2_newfile_close(&f, r, err);
@@ -252,7 +252,7 @@ static int copy_file(struct writer *w, const char *path, const char *name, struc
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return l2_err_sys(err, errno, path, "cannot open");
-    int r = l2_newfile_open(&f, &w->dir, name, err);
+    int r = l2_newdir_file(&f, &w->dir, name, err);
     if (r == L2_OK)
         r = copy_bytes(fd, path, &f, err);
     close(fd);

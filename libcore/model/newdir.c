@@ -64,31 +64,6 @@ static int remove_directory(const char *path, struct l2_err *err)
     return r;
 }
 
-static int sync_directory(const char *path, struct l2_err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return l2_err_sys(err, errno, path, "cannot open directory");
-    /* EINVAL: a file system that does not sync directories */
-    int r = fsync(fd) != 0 && errno != EINVAL ? l2_err_sys(err, errno, path, "cannot sync") : L2_OK;
-    close(fd);
-    return r;
-}
-
-static int sync_parent(const char *path, struct l2_err *err)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return sync_directory(".", err);
-    size_t n = slash == path ? 1 : (size_t)(slash - path);
-    char *parent = strndup(path, n);
-    if (!parent)
-        return l2_err_memory(err, n + 1);
-    int r = sync_directory(parent, err);
-    free(parent);
-    return r;
-}
-
 /* Only what looks like a directory that this program writes may be replaced. */
 static int check_existing(struct l2_newdir *d, bool replace, const char *marker, struct l2_err *err)
 {
@@ -168,7 +143,7 @@ static int swap(struct l2_newdir *d, struct l2_err *err)
 
 int l2_newdir_commit(struct l2_newdir *d, struct l2_err *err)
 {
-    int r = sync_directory(d->temp, err);
+    int r = l2_sync_directory(d->temp, err);
     if (r != L2_OK)
         return r;
     if (d->exists) {
@@ -179,7 +154,7 @@ int l2_newdir_commit(struct l2_newdir *d, struct l2_err *err)
         free(d->temp);
         d->temp = NULL;
     }
-    return r == L2_OK ? sync_parent(d->path, err) : r;
+    return r == L2_OK ? l2_sync_parent(d->path, err) : r;
 }
 
 void l2_newdir_release(struct l2_newdir *d)
@@ -193,49 +168,15 @@ void l2_newdir_release(struct l2_newdir *d)
     *d = (struct l2_newdir){0};
 }
 
-int l2_newfile_open(struct l2_newfile *f, const struct l2_newdir *d, const char *name,
-                    struct l2_err *err)
+int l2_newdir_file(struct l2_newfile *f, const struct l2_newdir *d, const char *name,
+                   struct l2_err *err)
 {
+    char *base = join(d->temp, "/"), *path = base ? join(base, name) : NULL;
+    int r;
     *f = (struct l2_newfile){.fd = -1};
-    char *base = join(d->temp, "/");
-    f->path = base ? join(base, name) : NULL;
+    r = path ? l2_newfile_create(f, path, err)
+             : l2_err_memory(err, strlen(d->temp) + strlen(name) + 2);
     free(base);
-    if (!f->path)
-        return l2_err_memory(err, strlen(d->temp) + strlen(name) + 2);
-    f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (f->fd < 0) {
-        int r = l2_err_sys(err, errno, f->path, "cannot create");
-        free(f->path);
-        f->path = NULL;
-        return r;
-    }
-    return L2_OK;
-}
-
-int l2_newfile_write(struct l2_newfile *f, const void *data, size_t n, struct l2_err *err)
-{
-    const char *p = data;
-    while (n > 0) {
-        ssize_t done = write(f->fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return l2_err_sys(err, errno, f->path, "cannot write");
-        p += done;
-        n -= (size_t)done;
-    }
-    return L2_OK;
-}
-
-int l2_newfile_close(struct l2_newfile *f, int r, struct l2_err *err)
-{
-    if (f->fd < 0)
-        return r;
-    if (r == L2_OK && fsync(f->fd) != 0)
-        r = l2_err_sys(err, errno, f->path, "cannot sync");
-    if (close(f->fd) != 0 && r == L2_OK)
-        r = l2_err_sys(err, errno, f->path, "cannot close");
-    free(f->path);
-    *f = (struct l2_newfile){.fd = -1};
+    free(path);
     return r;
 }

@@ -4,7 +4,7 @@
 #define L2_NEWDIR_H
 
 #include <stdbool.h>
-#include "util/err.h"
+#include "util/newfile.h"
 
 /* Caller's storage. All zero: nothing to release. */
 struct l2_newdir {
@@ -22,16 +22,8 @@ int l2_newdir_commit(struct l2_newdir *d, struct l2_err *err) L2_MUST_CHECK;
 /* Deletes the temporary directory if it was not committed. */
 void l2_newdir_release(struct l2_newdir *d);
 
-/* A new file in the temporary directory, written front to back. Caller's storage. */
-struct l2_newfile {
-    int fd;
-    char *path; /* owned */
-};
-int l2_newfile_open(struct l2_newfile *f, const struct l2_newdir *d, const char *name,
-                    struct l2_err *err) L2_MUST_CHECK;
-int l2_newfile_write(struct l2_newfile *f, const void *data, size_t n,
-                     struct l2_err *err) L2_MUST_CHECK;
-/* Syncs and closes when r is L2_OK, else only closes; returns the first failure. */
-int l2_newfile_close(struct l2_newfile *f, int r, struct l2_err *err) L2_MUST_CHECK;
+/* Opens a new file in the temporary directory. */
+int l2_newdir_file(struct l2_newfile *f, const struct l2_newdir *d, const char *name,
+                   struct l2_err *err) L2_MUST_CHECK;
 
 #endif

@@ -5,10 +5,10 @@
 #include "nn/pack_cache.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "util/newfile.h"
 #include "util/num.h"
 
 #define HEADER 64 /* magic, key, bytes of the whole file, zeros */
@@ -56,8 +56,8 @@ void l2_pack_cache_release(struct l2_pack_cache *c)
     memset(c, 0, sizeof *c);
 }
 
-static bool write_all(FILE *f, const uint8_t key[L2_SHA256_SIZE],
-                      const struct l2_weight *const *weights, size_t n)
+static int write_all(struct l2_newfile *f, const uint8_t key[L2_SHA256_SIZE],
+                     const struct l2_weight *const *weights, size_t n, struct l2_err *err)
 {
     uint8_t header[HEADER] = MAGIC;
     uint64_t size = HEADER;
@@ -65,40 +65,20 @@ static bool write_all(FILE *f, const uint8_t key[L2_SHA256_SIZE],
         size += padded(weights[i]->bytes);
     memcpy(header + 8, key, L2_SHA256_SIZE);
     l2_put_u64le(header + 40, size);
-    if (fwrite(header, 1, HEADER, f) != HEADER)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        size_t bytes = weights[i]->bytes, rest = padded(bytes) - bytes;
-        if (bytes > 0 && fwrite(weights[i]->data, 1, bytes, f) != bytes)
-            return false;
-        if (rest > 0 && fwrite(zeros, 1, rest, f) != rest)
-            return false;
+    int r = l2_newfile_write(f, header, HEADER, err);
+    for (size_t i = 0; i < n && r == L2_OK; i++) {
+        size_t bytes = weights[i]->bytes;
+        r = l2_newfile_write(f, weights[i]->data, bytes, err);
+        if (r == L2_OK)
+            r = l2_newfile_write(f, zeros, padded(bytes) - bytes, err);
     }
-    return fflush(f) == 0 && fsync(fileno(f)) == 0;
+    return r;
 }
 
 int l2_pack_cache_write(const char *path, const uint8_t key[L2_SHA256_SIZE],
                         const struct l2_weight *const *weights, size_t n, struct l2_err *err)
 {
-    size_t size = strlen(path) + 32;
-    char *temp = malloc(size);
-    if (!temp)
-        return l2_err_memory(err, size);
-    snprintf(temp, size, "%s.%ld.tmp", path, (long)getpid());
-    int r = L2_OK;
-    FILE *f = fopen(temp, "wbx");
-    if (!f) {
-        r = l2_err_sys(err, errno, temp, "cannot create");
-    } else {
-        if (!write_all(f, key, weights, n))
-            r = l2_err_sys(err, errno, temp, "cannot write");
-        if (fclose(f) != 0 && r == L2_OK)
-            r = l2_err_sys(err, errno, temp, "cannot write");
-        if (r == L2_OK && rename(temp, path) != 0)
-            r = l2_err_sys(err, errno, path, "cannot replace");
-        if (r != L2_OK)
-            remove(temp);
-    }
-    free(temp);
-    return r;
+    struct l2_newfile f;
+    int r = l2_newfile_replace_shared(&f, path, err);
+    return r == L2_OK ? l2_newfile_close(&f, write_all(&f, key, weights, n, err), err) : r;
 }

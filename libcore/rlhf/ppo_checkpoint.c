@@ -2,58 +2,17 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "rlhf/ppo_state.h"
-#include "util/map.h"
+#include "train/sealed.h"
 #include "util/num.h"
-#include "util/sha256.h"
 
 /* Layout, little-endian: magic; version, steps, bytes of the settings and of the pieces (u64); the
  * KL coefficient and the caller's numbers (f64); settings; pieces (f32); SHA-256 of all that. */
 static const char magic[8] = {'l', '2', 'p', 'p', 'o', 0, 0, 0};
 #define LAYOUT 1
 #define HEAD   (sizeof magic + (5 + L2_PPO_NUMBERS) * (size_t)8)
-#define COPY   ((size_t)4096) /* values at a time */
-
-struct out {
-    int fd;
-    const char *path;
-    struct l2_sha256 sha;
-};
-
-static int put(struct out *o, const void *data, size_t n, struct l2_err *err)
-{
-    const uint8_t *p = data;
-    l2_sha256_update(&o->sha, data, n);
-    while (n > 0) {
-        ssize_t done = write(o->fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return l2_err_sys(err, errno, o->path, "cannot write");
-        p += done;
-        n -= (size_t)done;
-    }
-    return L2_OK;
-}
-
-static int put_piece(struct out *o, const struct l2_ppo_piece *piece, struct l2_err *err)
-{
-    uint8_t bytes[4 * COPY];
-    int rc = L2_OK;
-    for (size_t at = 0; at < piece->n && rc == L2_OK; at += COPY) {
-        size_t n = piece->n - at < COPY ? piece->n - at : COPY;
-        l2_put_f32le_array(bytes, piece->values + at, n);
-        rc = put(o, bytes, 4 * n, err);
-    }
-    return rc;
-}
 
 static uint64_t pieces_size(const struct l2_ppo_piece *pieces, size_t n)
 {
@@ -63,13 +22,13 @@ static uint64_t pieces_size(const struct l2_ppo_piece *pieces, size_t n)
     return sum;
 }
 
-static int put_all(struct out *o, const struct l2_ppo *p, const double numbers[L2_PPO_NUMBERS],
-                   struct l2_err *err)
+static int put_all(struct l2_sealed *out, const struct l2_ppo *p,
+                   const double numbers[L2_PPO_NUMBERS], struct l2_err *err)
 {
     struct l2_ppo_piece pieces[L2_PPO_PIECES];
     size_t n = l2_ppo_pieces(p, pieces);
     const char *settings = p->opts.settings ? p->opts.settings : "";
-    uint8_t head[HEAD], digest[L2_SHA256_SIZE];
+    uint8_t head[HEAD];
     memcpy(head, magic, sizeof magic);
     l2_put_u64le(head + 8, LAYOUT);
     l2_put_u64le(head + 16, p->adamw.step);
@@ -78,50 +37,26 @@ static int put_all(struct out *o, const struct l2_ppo *p, const double numbers[L
     l2_put_f64le(head + 40, p->kl_coef);
     for (size_t i = 0; i < L2_PPO_NUMBERS; i++)
         l2_put_f64le(head + 48 + 8 * i, numbers[i]);
-    int rc = put(o, head, sizeof head, err);
+    int rc = l2_sealed_put(out, head, sizeof head, err);
     if (rc == L2_OK)
-        rc = put(o, settings, strlen(settings), err);
+        rc = l2_sealed_put(out, settings, strlen(settings), err);
     for (size_t i = 0; i < n && rc == L2_OK; i++)
-        rc = put_piece(o, &pieces[i], err);
-    if (rc != L2_OK)
-        return rc;
-    l2_sha256_final(&o->sha, digest);
-    rc = put(o, digest, sizeof digest, err);
-    if (rc == L2_OK && fsync(o->fd) != 0)
-        rc = l2_err_sys(err, errno, o->path, "cannot sync");
+        rc = l2_sealed_put_f32(out, pieces[i].values, pieces[i].n, err);
     return rc;
 }
 
 int l2_ppo_save(const struct l2_ppo *p, const double numbers[L2_PPO_NUMBERS], const char *path,
                 struct l2_err *err)
 {
-    struct out o = {.fd = -1};
-    size_t size = strlen(path) + sizeof ".tmp";
-    char *temp = malloc(size);
-    if (!temp)
-        return l2_err_memory(err, size);
-    snprintf(temp, size, "%s.tmp", path);
-    o.path = temp;
-    l2_sha256_init(&o.sha);
-    o.fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int rc =
-        o.fd < 0 ? l2_err_sys(err, errno, temp, "cannot create") : put_all(&o, p, numbers, err);
-    if (o.fd >= 0 && close(o.fd) != 0 && rc == L2_OK)
-        rc = l2_err_sys(err, errno, temp, "cannot close");
-    if (rc == L2_OK && rename(temp, path) != 0)
-        rc = l2_err_sys(err, errno, path, "cannot rename to it");
-    if (rc != L2_OK)
-        unlink(temp);
-    free(temp);
-    return rc;
+    struct l2_sealed out;
+    int rc = l2_sealed_begin(&out, path, err);
+    return rc == L2_OK ? l2_sealed_end(&out, put_all(&out, p, numbers, err), err) : rc;
 }
 
 /* ---- reading ---- */
 
 static int check_file(const struct l2_map *map, struct l2_err *err)
 {
-    uint8_t digest[L2_SHA256_SIZE];
-    struct l2_sha256 sha;
     if (map->size < sizeof magic || memcmp(map->data, magic, sizeof magic) != 0)
         return l2_err_at(err, L2_FORMAT, map->name, 0, "not a checkpoint of l2-ppo");
     if (map->size < HEAD + L2_SHA256_SIZE)
@@ -136,12 +71,7 @@ static int check_file(const struct l2_map *map, struct l2_err *err)
                          "has %llu bytes of content: want more", (unsigned long long)left);
     if (pieces != left - settings)
         return l2_err_at(err, L2_CORRUPT, map->name, -1, "bytes behind its content");
-    l2_sha256_init(&sha);
-    l2_sha256_update(&sha, map->data, map->size - L2_SHA256_SIZE);
-    l2_sha256_final(&sha, digest);
-    if (memcmp(digest, map->data + map->size - L2_SHA256_SIZE, L2_SHA256_SIZE) != 0)
-        return l2_err_at(err, L2_CORRUPT, map->name, -1, "damaged: its checksum does not hold");
-    return L2_OK;
+    return l2_sealed_check(map, err);
 }
 
 static size_t line_length(const char *s, size_t n)
