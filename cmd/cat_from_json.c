@@ -143,18 +143,11 @@ static bool is_bad_data(int r)
            r == L2_ARGUMENT;
 }
 
-static bool is_blank(const char *s, size_t n)
-{
-    while (n > 0 && strchr(" \t\r", s[n - 1]) && s[n - 1] != '\0')
-        n--;
-    return n == 0;
-}
-
 static int one_line(struct import *im, const char *text, size_t n, const char *name, int64_t number,
                     struct l2_err *err)
 {
     struct l2_id id;
-    if (is_blank(text, n))
+    if (l2_line_is_blank(text, n))
         return L2_OK;
     int r = next_id(im, &id, err);
     if (r != L2_OK)

@@ -110,11 +110,6 @@ static int next_line(struct cleaning *c, struct clean_source *s, struct clean_do
     return number_doc(c, &doc->id, err);
 }
 
-static bool is_blank(const char *s, size_t n)
-{
-    return strspn(s, " \t\r") >= n;
-}
-
 /* Lines up to an empty one. */
 static int next_paragraph(struct cleaning *c, struct clean_source *s, struct clean_doc *doc,
                           struct l2_err *err)
@@ -126,7 +121,7 @@ static int next_paragraph(struct cleaning *c, struct clean_source *s, struct cle
     s->text.len = 0;
     while ((r = l2_input_line(&s->in, true, c->max_text, &line, &n, &terminated, err)) == L2_OK) {
         s->line++;
-        if (n == 0 || (terminated && is_blank(line, n))) {
+        if (l2_line_is_blank(line, n)) {
             if (s->text.len > 0)
                 break;
             continue;
@@ -175,7 +170,7 @@ static int next_row(struct cleaning *c, struct clean_source *s, struct clean_doc
         if (r != L2_OK)
             return r;
         s->line++;
-    } while (doc->row_n == 0 || (terminated && is_blank(doc->row, doc->row_n)));
+    } while (l2_line_is_blank(doc->row, doc->row_n));
     if (doc->row[doc->row_n - 1] == '\r')
         doc->row_n--;
     json_decref(s->json);

@@ -391,7 +391,7 @@ static int read_operand(struct prefs *p, const char *path, struct l2_err *err)
     for (int64_t number = 1;
          (r = l2_input_line(&in, true, L2_MAX_RECORD, &line, &n, &terminated, err)) == L2_OK;
          number++) {
-        if (strspn(line, " \t\r") >= n)
+        if (l2_line_is_blank(line, n))
             continue;
         p->rows++;
         r = judge(p, take_line(p, line, n, name, number, err), name, number, err);

@@ -207,11 +207,6 @@ static void show_progress(struct encoding *e, const struct l2_input *in)
                               e->counter, "records");
 }
 
-static bool is_blank(const char *s, size_t n)
-{
-    return strspn(s, " \t\r") >= n;
-}
-
 static int encode_lines(struct encoding *e, struct l2_input *in, enum form form, struct l2_err *err)
 {
     const char *line;
@@ -222,7 +217,7 @@ static int encode_lines(struct encoding *e, struct l2_input *in, enum form form,
          (r = l2_input_line(in, true, e->max_text, &line, &n, &terminated, err)) == L2_OK;
          number++) {
         struct l2_id id;
-        if (form == FORM_JSONL && (n == 0 || is_blank(line, n)))
+        if (form == FORM_JSONL && l2_line_is_blank(line, n))
             continue;
         r = next_id(e, &id, err);
         if (r == L2_OK)

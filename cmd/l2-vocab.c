@@ -107,7 +107,7 @@ static int count_row(struct l2_bpe_words *words, const char *line, size_t n, con
                      int64_t number, struct l2_err *err)
 {
     json_t *row;
-    if (strspn(line, " \t\r") >= n)
+    if (l2_line_is_blank(line, n))
         return L2_OK;
     int r = l2_json_parse(line, n, name, number, &row, err);
     if (r != L2_OK)

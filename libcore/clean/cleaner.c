@@ -11,6 +11,7 @@
 #include "clean/charclass.h"
 #include "clean/cleaner_state.h"
 #include "clean/scrub.h"
+#include "util/input.h"
 #include "util/utf8.h"
 
 /* ---- making one ---- */
@@ -372,15 +373,6 @@ static int judge_line(struct l2_cleaner *c, const char *line, size_t n, struct l
     return L2_OK;
 }
 
-/* Blank lines are not judged: they part paragraphs. */
-static bool is_blank(const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r')
-            return false;
-    return true;
-}
-
 static int drop_lines(struct l2_cleaner *c, struct l2_cleaned *out, struct l2_err *err)
 {
     struct l2_buf *b;
@@ -393,7 +385,7 @@ static int drop_lines(struct l2_cleaner *c, struct l2_cleaned *out, struct l2_er
         const char *newline = memchr(out->text + i, '\n', out->n - i);
         size_t end = newline ? (size_t)(newline - out->text) : out->n;
         struct l2_effect *e = NULL;
-        if (!is_blank(out->text + i, end - i))
+        if (!l2_line_is_blank(out->text + i, end - i)) /* those part paragraphs */
             r = judge_line(c, out->text + i, end - i, &e, out, err);
         if (r == L2_OK && e) {
             r = l2_buf_append(b, out->text + done, i - done, err);

@@ -109,3 +109,10 @@ int l2_input_line(struct l2_input *in, bool wait, size_t max, const char **line,
             return r;
     }
 }
+
+bool l2_line_is_blank(const char *line, size_t n)
+{
+    while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t' || line[n - 1] == '\r'))
+        n--;
+    return n == 0;
+}

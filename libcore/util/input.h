@@ -43,4 +43,7 @@ void l2_input_consume(struct l2_input *in, size_t n);
 int l2_input_line(struct l2_input *in, bool wait, size_t max, const char **line, size_t *len,
                   bool *terminated, struct l2_err *err) L2_MUST_CHECK;
 
+/* True where the line holds nothing but spaces, tabs and carriage returns. */
+bool l2_line_is_blank(const char *line, size_t n);
+
 #endif

@@ -330,6 +330,17 @@ static int idle_flush(void *arg, struct l2_err *err)
     return L2_OK;
 }
 
+/* What lies behind the line does not count: a last line has no end of its own. */
+static void test_blank_line(void **state)
+{
+    (void)state;
+    assert_true(l2_line_is_blank("", 0));
+    assert_true(l2_line_is_blank("x", 0));
+    assert_true(l2_line_is_blank(" \t\rx", 3));
+    assert_false(l2_line_is_blank(" x ", 3));
+    assert_false(l2_line_is_blank("\0 ", 2));
+}
+
 static void test_input_idle(void **state)
 {
     int fd[2], pending = 1;
@@ -403,8 +414,8 @@ int main(void)
         cmocka_unit_test(test_half_floats),   cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_philox),        cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_arena),         cmocka_unit_test(test_input_lines),
-        cmocka_unit_test(test_input_idle),    cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_blank_line),    cmocka_unit_test(test_input_idle),
+        cmocka_unit_test(test_pool),          cmocka_unit_test(test_map),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("util", tests, NULL, NULL);
