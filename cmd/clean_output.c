@@ -92,36 +92,13 @@ static int put_new_row(const struct clean_doc *doc, const struct l2_cleaned *tex
 }
 
 /* Every field of the row but id and text as meta, or its own object of that name. */
-static int row_meta(struct l2_record *rec, json_t *row, struct l2_err *err)
+static int row_meta(struct l2_record *rec, const json_t *row, struct l2_err *err)
 {
-    struct l2_buf meta = {0};
-    const char *key;
-    json_t *value, *own = json_object_get(row, "meta");
-    size_t n = 0;
-    int r = L2_OK;
+    static const char *const taken[] = {"id", "text"};
+    const json_t *own = json_object_get(row, "meta");
     if (json_is_object(own) && json_object_size(row) <= 3 - !json_object_get(row, "id"))
-        row = own;
-    else
-        own = NULL;
-    json_object_foreach(row, key, value)
-    {
-        if (r != L2_OK || (!own && (strcmp(key, "id") == 0 || strcmp(key, "text") == 0)))
-            continue;
-        r = l2_json_pair_to_cbor(&meta, key, value, err);
-        n++;
-    }
-    if (r == L2_OK && n > 0) {
-        uint8_t *copy = l2_arena_alloc(&rec->arena, meta.len, 1, err);
-        if (copy) {
-            memcpy(copy, meta.data, meta.len);
-            rec->meta = (struct l2_fields){copy, meta.len, n};
-            rec->has_meta = true;
-        } else {
-            r = L2_MEMORY;
-        }
-    }
-    l2_buf_release(&meta);
-    return r;
+        return l2_json_to_meta(own, NULL, 0, rec, err);
+    return l2_json_to_meta(row, taken, 2, rec, err);
 }
 
 /* A record of one completion that is text. */

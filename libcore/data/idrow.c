@@ -15,6 +15,7 @@
 /* The names of a pair's two sides; the second spelling is TRL's older one. */
 static const char *const sides[2][2] = {{"chosen_ids", "chosen_input_ids"},
                                         {"rejected_ids", "rejected_input_ids"}};
+/* Fields that say something of the ids: all others are meta. */
 static const char *const taken[] = {
     "id",         "input_ids",        "labels",       "completion_mask",    "attention_mask",
     "chosen_ids", "chosen_input_ids", "rejected_ids", "rejected_input_ids", "prompt_ids",
@@ -209,38 +210,6 @@ static int put_id(const json_t *id, const struct l2_id *otherwise, struct l2_rec
                          id ? json_string_length(id) : otherwise->text.n, &rec->id.text, err);
 }
 
-/* Fields that say nothing of the ids. */
-static int put_meta(const json_t *row, struct l2_record *rec, struct l2_err *err)
-{
-    struct l2_buf meta = {0};
-    size_t n = 0;
-    const char *key;
-    json_t *value;
-    int r = L2_OK;
-    json_object_foreach((json_t *)(uintptr_t)row, key, value)
-    {
-        bool known = false;
-        for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-            known = known || strcmp(key, taken[i]) == 0;
-        if (known || r != L2_OK)
-            continue;
-        r = l2_json_pair_to_cbor(&meta, key, value, err);
-        n++;
-    }
-    if (r == L2_OK && n > 0) {
-        uint8_t *copy = l2_arena_alloc(&rec->arena, meta.len, 1, err);
-        if (copy) {
-            memcpy(copy, meta.data, meta.len);
-            rec->meta = (struct l2_fields){copy, meta.len, n};
-            rec->has_meta = true;
-        } else {
-            r = L2_MEMORY;
-        }
-    }
-    l2_buf_release(&meta);
-    return r;
-}
-
 int l2_idrow_read(const json_t *row, const struct l2_id *otherwise, struct l2_record *rec,
                   struct l2_err *err)
 {
@@ -248,7 +217,7 @@ int l2_idrow_read(const json_t *row, const struct l2_id *otherwise, struct l2_re
     int r = put_id(json_object_get(row, "id"), otherwise, rec, err);
     if (r == L2_OK)
         r = json_object_get(row, "input_ids") ? read_text(row, rec, err) : read_pair(row, rec, err);
-    return r == L2_OK ? put_meta(row, rec, err) : r;
+    return r == L2_OK ? l2_json_to_meta(row, taken, sizeof taken / sizeof *taken, rec, err) : r;
 }
 
 /* ---- writing ---- */

@@ -415,10 +415,44 @@ int l2_json_to_cbor(struct l2_buf *out, const json_t *j, unsigned level, struct 
     return o.rc;
 }
 
-int l2_json_pair_to_cbor(struct l2_buf *out, const char *key, const json_t *value,
-                         struct l2_err *err)
+static bool is_in(const char *key, const char *const *keys, size_t n)
 {
-    struct l2_cbor_out o = {out, err, L2_OK};
-    l2_cbor_put_str(&o, key);
-    return o.rc == L2_OK ? l2_json_to_cbor(out, value, 3, err) : o.rc;
+    while (n > 0 && strcmp(key, keys[n - 1]) != 0)
+        n--;
+    return n > 0;
+}
+
+static int keep_meta(struct l2_record *rec, const struct l2_buf *pairs, size_t n,
+                     struct l2_err *err)
+{
+    uint8_t *copy = l2_arena_alloc(&rec->arena, pairs->len, 1, err);
+    if (!copy)
+        return L2_MEMORY;
+    memcpy(copy, pairs->data, pairs->len);
+    rec->meta = (struct l2_fields){copy, pairs->len, n};
+    rec->has_meta = true;
+    return L2_OK;
+}
+
+int l2_json_to_meta(const json_t *object, const char *const *without, size_t n_without,
+                    struct l2_record *rec, struct l2_err *err)
+{
+    struct l2_buf pairs = {0};
+    struct l2_cbor_out o = {&pairs, err, L2_OK};
+    size_t n = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        if (o.rc != L2_OK || is_in(key, without, n_without))
+            continue;
+        l2_cbor_put_str(&o, key);
+        if (o.rc == L2_OK)
+            o.rc = l2_json_to_cbor(&pairs, value, 3, err);
+        n++;
+    }
+    if (o.rc == L2_OK && n > 0)
+        o.rc = keep_meta(rec, &pairs, n, err);
+    l2_buf_release(&pairs);
+    return o.rc;
 }

@@ -39,9 +39,10 @@ int l2_json_put_items(struct l2_buf *out, const uint8_t *data, size_t n,
 int l2_json_to_cbor(struct l2_buf *out, const json_t *j, unsigned level,
                     struct l2_err *err) L2_MUST_CHECK;
 
-/* One key/value pair as fields appended to out, for building meta from a JSON object. */
-int l2_json_pair_to_cbor(struct l2_buf *out, const char *key, const json_t *value,
-                         struct l2_err *err) L2_MUST_CHECK;
+/* The pairs of a JSON object, but for those of the n_without keys, become rec's meta; it stays as
+ * it is where there are none. */
+int l2_json_to_meta(const json_t *object, const char *const *without, size_t n_without,
+                    struct l2_record *rec, struct l2_err *err) L2_MUST_CHECK;
 
 /* Items as one JSON object each without line breaks, keys as on the wire, token ids as numbers
  * (l2-cat --json): the JSON form of l2-stream(5). The round trip is exact in value. */
