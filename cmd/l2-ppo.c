@@ -147,7 +147,7 @@ static void on_signal(int signal)
 /* Draws of different iterations, and evaluations, are different. */
 static uint64_t seed_of(uint64_t iteration, bool evaluation)
 {
-    struct l2_philox_key key = {{(uint32_t)args.seed, (uint32_t)(args.seed >> 32)}};
+    struct l2_philox_key key = l2_philox_key_of(args.seed);
     uint32_t out[4];
     const uint32_t counter[4] = {(uint32_t)iteration, (uint32_t)(iteration >> 32), evaluation, 2};
     l2_philox(key, counter, out);

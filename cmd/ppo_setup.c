@@ -361,16 +361,11 @@ static int add_copy(struct l2_prompts *out, const struct l2_record *from, struct
 /* The order of a pass depends on its number and the seed alone. */
 static void order_of(const struct l2_ppo_run *r, uint64_t pass, uint32_t *order)
 {
-    uint64_t seed = r->args->seed;
-    struct l2_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32) ^ 0x70726f6d}};
+    struct l2_philox_key key = l2_philox_key_of(r->args->seed);
+    key.k[1] ^= 0x70726f6d; /* other draws than those of tokens */
     for (size_t i = 0; i < r->prompts.n; i++)
         order[i] = (uint32_t)i;
-    for (size_t i = r->prompts.n; i > 1; i--) {
-        size_t k = (size_t)(l2_philox_uniform(key, pass, i) * (double)i);
-        uint32_t other = order[k];
-        order[k] = order[i - 1];
-        order[i - 1] = other;
-    }
+    l2_philox_shuffle(key, pass, order, r->prompts.n);
 }
 
 int l2_ppo_batch(struct l2_ppo_run *r, struct l2_prompts *out, struct l2_err *err)

@@ -42,7 +42,7 @@ static bool is_eos(const struct l2_hparams *hp, uint32_t id)
 static int go_on(struct l2_train *t, struct l2_ids *ids, uint32_t n_known, struct l2_err *err)
 {
     const struct l2_sampler_opts neutral = l2_sampler_neutral();
-    struct l2_philox_key key = {{(uint32_t)t->opts->seed, (uint32_t)(t->opts->seed >> 32)}};
+    struct l2_philox_key key = l2_philox_key_of(t->opts->seed);
     size_t most = t->trainer_opts.max_rows;
     struct l2_sampler *s;
     int r = l2_sampler_new(&s, &neutral, t->hp.vocab_size, err);

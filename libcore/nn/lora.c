@@ -90,7 +90,7 @@ bool l2_lora_at(const struct l2_lora *l, enum l2_role role, uint32_t layer, floa
 
 void l2_lora_init(struct l2_lora *l, uint64_t seed)
 {
-    struct l2_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    struct l2_philox_key key = l2_philox_key_of(seed);
     memset(l->values, 0, l->n * sizeof *l->values);
     for (uint32_t layer = 0; layer < l->hp.n_layers; layer++)
         for (int role = 0; role < L2_N_ROLES; role++) {

@@ -309,18 +309,6 @@ static int order_new(struct l2_ppo *p, size_t n, struct l2_err *err)
     return L2_OK;
 }
 
-/* Another order for each epoch but the first, whose rollouts come as they are. */
-static void shuffle(struct l2_ppo *p, size_t n)
-{
-    struct l2_philox_key key = {{(uint32_t)p->opts.seed, (uint32_t)(p->opts.seed >> 32)}};
-    for (size_t i = n; i > 1; i--) {
-        size_t k = (size_t)(l2_philox_uniform(key, p->adamw.step, i) * (double)i);
-        uint32_t other = p->order[k];
-        p->order[k] = p->order[i - 1];
-        p->order[i - 1] = other;
-    }
-}
-
 static void add_stats(struct l2_ppo_stats *st, const struct sums *s, double norm, double steps)
 {
     double weight = 1 / (steps * (double)s->n), ratio = s->ratio / (double)s->n;
@@ -343,8 +331,8 @@ static int take_steps(struct l2_ppo *p, struct l2_rollout *rollouts, size_t n,
     size_t size = p->opts.mini_batch;
     double steps = (double)((n + size - 1) / size) * p->opts.epochs, norm;
     for (uint32_t epoch = 0; epoch < p->opts.epochs; epoch++) {
-        if (epoch > 0)
-            shuffle(p, n);
+        if (epoch > 0) /* the first takes rollouts as they come */
+            l2_philox_shuffle(l2_philox_key_of(p->opts.seed), p->adamw.step, p->order, n);
         for (size_t begin = 0; begin < n; begin += size) {
             struct sums s;
             size_t end = n - begin < size ? n : begin + size;

@@ -44,14 +44,8 @@ static void shuffle(const struct l2_source *s, uint64_t which, uint32_t *v, size
     struct l2_philox_key key = l2_philox_key_for(s->seed, what);
     for (size_t i = 0; i < n; i++)
         v[i] = (uint32_t)i;
-    if (s->keep_order)
-        return;
-    for (size_t i = n; i > 1; i--) { /* Fisher and Yates, as Durstenfeld has it */
-        size_t j = (size_t)(l2_philox_uniform(key, 0, i) * (double)i);
-        uint32_t t = v[i - 1];
-        v[i - 1] = v[j];
-        v[j] = t;
-    }
+    if (!s->keep_order)
+        l2_philox_shuffle(key, 0, v, n);
 }
 
 static void order_frames(struct l2_source *s)

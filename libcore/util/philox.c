@@ -29,6 +29,11 @@ void l2_philox(struct l2_philox_key key, const uint32_t counter[4], uint32_t out
     out[3] = c3;
 }
 
+struct l2_philox_key l2_philox_key_of(uint64_t seed)
+{
+    return (struct l2_philox_key){{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+}
+
 struct l2_philox_key l2_philox_key_for(uint64_t seed, const uint8_t id_hash[32])
 {
     struct l2_sha256 s;
@@ -49,4 +54,15 @@ double l2_philox_uniform(struct l2_philox_key key, uint64_t k, uint64_t position
     l2_philox(key, counter, r);
     uint64_t bits = (uint64_t)r[1] << 32 | r[0];
     return (double)(bits >> 11) * 0x1p-53;
+}
+
+/* Fisher and Yates, as Durstenfeld has it. */
+void l2_philox_shuffle(struct l2_philox_key key, uint64_t k, uint32_t *v, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t j = (size_t)(l2_philox_uniform(key, k, i) * (double)i);
+        uint32_t other = v[j];
+        v[j] = v[i - 1];
+        v[i - 1] = other;
+    }
 }
