@@ -7,13 +7,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/progress.h"
+#include "common/report.h"
+#include "common/signals.h"
 #include "util/philox.h"
 
 static struct l2_ppo_args args = {.batch = 512,
@@ -134,14 +135,6 @@ static const struct l2_opt options[] = {
 };
 /* clang-format on */
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    stopped = 1;
-}
-
 /* ---- an iteration ---- */
 
 /* Draws of different iterations, and evaluations, are different. */
@@ -257,24 +250,6 @@ static int iterate(struct l2_ppo_run *r, struct l2_ppo_scores *scores, struct l2
 
 /* ---- reports ---- */
 
-static void set_real(json_t *o, const char *key, double v)
-{
-    if (isfinite(v))
-        json_object_set_new(o, key, json_real(v));
-}
-
-static int put_line(struct l2_ppo_run *r, json_t *o, struct l2_err *err)
-{
-    int rc = L2_OK;
-    if (!o)
-        return l2_err_memory(err, 64);
-    if (r->log && (json_dumpf(o, r->log, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
-                   fputc('\n', r->log) == EOF || fflush(r->log) != 0))
-        rc = l2_err_sys(err, errno, args.log, "cannot write");
-    json_decref(o);
-    return rc;
-}
-
 static int report(struct l2_ppo_run *r, const struct l2_ppo_scores *s,
                   const struct l2_ppo_stats *st, struct l2_err *err)
 {
@@ -305,32 +280,32 @@ static int report(struct l2_ppo_run *r, const struct l2_ppo_scores *s,
                  {"time/generation", r->generating},
                  {"time/scoring", r->scoring},
                  {"time/training", r->training}};
-    json_object_set_new(o, "step", json_integer((json_int_t)r->iteration));
-    json_object_set_new(o, "episode", json_integer((json_int_t)r->episodes));
+    l2_report_count(o, "step", r->iteration);
+    l2_report_count(o, "episode", r->episodes);
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
-        set_real(o, reals[i].name, reals[i].v);
+        l2_report_real(o, reals[i].name, reals[i].v);
     if (r->safety.engine) {
-        set_real(o, "objective/helpfulness", s->helpfulness);
-        set_real(o, "objective/safety", s->safety);
+        l2_report_real(o, "objective/helpfulness", s->helpfulness);
+        l2_report_real(o, "objective/safety", s->safety);
     }
     l2_cli_note(r->cli,
                 "iteration %" PRIu64 " of %lld: score %.4f, KL %.4f, entropy %.3f, policy loss "
                 "%.4f, value loss %.4f, %.1f tokens, %.0f %% end in EOS",
                 r->iteration, (long long)args.iterations, s->score, st->kl, st->policy_entropy,
                 st->policy_loss, st->value_loss, s->length, 100 * s->eos);
-    return put_line(r, o, err);
+    return l2_report_line(r->log, args.log, o, err);
 }
 
 static void summarize(struct l2_ppo_run *r)
 {
     json_t *o = r->cli->report;
-    json_object_set_new(o, "iterations", json_integer((json_int_t)r->iteration));
-    json_object_set_new(o, "new_tokens", json_integer((json_int_t)r->new_tokens));
-    set_real(o, "generation_seconds", r->generating);
-    set_real(o, "scoring_seconds", r->scoring);
-    set_real(o, "training_seconds", r->training);
+    l2_report_count(o, "iterations", r->iteration);
+    l2_report_count(o, "new_tokens", r->new_tokens);
+    l2_report_real(o, "generation_seconds", r->generating);
+    l2_report_real(o, "scoring_seconds", r->scoring);
+    l2_report_real(o, "training_seconds", r->training);
     if (r->has_best)
-        set_real(o, "held_out_score", r->best);
+        l2_report_real(o, "held_out_score", r->best);
 }
 
 /* ---- models and checkpoints ---- */
@@ -364,9 +339,9 @@ static int evaluate(struct l2_ppo_run *r, struct l2_err *err)
     l2_cli_note(r->cli, "iteration %" PRIu64 ": score %.4f on %zu held-out prompts", r->iteration,
                 s.score, r->held.n);
     json_t *o = json_object();
-    json_object_set_new(o, "step", json_integer((json_int_t)r->iteration));
-    set_real(o, "eval_objective/scores", s.score);
-    rc = put_line(r, o, err);
+    l2_report_count(o, "step", r->iteration);
+    l2_report_real(o, "eval_objective/scores", s.score);
+    rc = l2_report_line(r->log, args.log, o, err);
     if (r->has_best && s.score <= r->best) {
         r->worse++;
         return rc;
@@ -412,7 +387,7 @@ static int train(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *er
 {
     uint64_t total = (uint64_t)args.iterations;
     int rc = L2_OK;
-    while (!stopped && r->iteration < total && has_patience(r) && rc == L2_OK) {
+    while (!l2_stop_asked() && r->iteration < total && has_patience(r) && rc == L2_OK) {
         struct l2_ppo_scores scores;
         struct l2_ppo_stats stats;
         rc = iterate(r, &scores, &stats, err);
@@ -424,7 +399,8 @@ static int train(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *er
         bool last = r->iteration == total;
         if (rc == L2_OK && r->held.n > 0 && (last || r->iteration % (uint64_t)args.eval_every == 0))
             rc = evaluate(r, err);
-        if (rc == L2_OK && (last || stopped || r->iteration % (uint64_t)args.save_every == 0))
+        if (rc == L2_OK &&
+            (last || l2_stop_asked() || r->iteration % (uint64_t)args.save_every == 0))
             rc = save(r, checkpoint, err);
     }
     l2_cli_progress_done(r->cli);
@@ -462,7 +438,7 @@ static int run_all(struct l2_ppo_run *r, struct l2_err *err)
     if (rc == L2_LIMIT || rc == L2_CORRUPT)
         l2_cli_note(r->cli, "stopped after iteration %" PRIu64 "; its checkpoint is kept",
                     r->iteration);
-    else if (rc == L2_OK && stopped)
+    else if (rc == L2_OK && l2_stop_asked())
         l2_cli_note(r->cli, "stopped after iteration %" PRIu64 "; --resume goes on", r->iteration);
     else if (rc == L2_OK && r->held.n == 0)
         rc = write_model(r, err);
@@ -495,13 +471,10 @@ static int check_usage(struct l2_cli *cli)
 static int run(struct l2_cli *cli)
 {
     struct l2_ppo_run r = {.cli = cli, .args = &args};
-    struct sigaction action = {.sa_handler = on_signal};
     struct l2_err err;
     if (check_usage(cli) != 0)
         return 2;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
+    l2_stop_at_signals();
     int rc = l2_ppo_open(&r, &err);
     if (rc == L2_OK && !args.plan)
         rc = run_all(&r, &err);

@@ -8,6 +8,7 @@
 
 #include "clean/seen.h"
 #include "common/cli.h"
+#include "common/report.h"
 #include "data/row.h"
 #include "stream/json.h"
 #include "text/encode.h"
@@ -352,25 +353,6 @@ static int take_line(struct prefs *p, const char *line, size_t n, const char *na
     return r;
 }
 
-/* Bad data is counted with --skip-bad, and the first told; all else stops. */
-static int judge(struct prefs *p, int r, const char *name, int64_t number, struct l2_err *err)
-{
-    char text[1024];
-    if (r == L2_OK || r == L2_SYSTEM || r == L2_MEMORY)
-        return r;
-    if (err->line == 0)
-        err->line = number;
-    (void)l2_err_in_file(err, name);
-    if (!opts.skip_bad)
-        return r;
-    l2_err_format(err, text, sizeof text);
-    if (p->bad++ == 0)
-        l2_cli_note(p->cli, "skipped: %s", text);
-    else
-        l2_cli_verbose(p->cli, "skipped: %s", text);
-    return L2_OK;
-}
-
 static void show_progress(const struct prefs *p, const struct l2_input *in)
 {
     double done = (double)(p->bytes_done + (uint64_t)in->offset);
@@ -394,7 +376,9 @@ static int read_operand(struct prefs *p, const char *path, struct l2_err *err)
         if (l2_line_is_blank(line, n))
             continue;
         p->rows++;
-        r = judge(p, take_line(p, line, n, name, number, err), name, number, err);
+        r = take_line(p, line, n, name, number, err);
+        if (r != L2_OK)
+            r = l2_cli_bad_data(p->cli, opts.skip_bad, &p->bad, r, name, number, err);
         if (r != L2_OK)
             break;
         show_progress(p, &in);
@@ -456,27 +440,22 @@ static int write_stats(struct prefs *p, struct l2_err *err)
     return r;
 }
 
-static void put_count(json_t *o, const char *name, uint64_t n)
-{
-    json_object_set_new(o, name, json_integer((json_int_t)n));
-}
-
 static void report(const struct prefs *p)
 {
     json_t *o = p->cli->report, *ratings = json_object(), *bins = json_object();
-    put_count(o, "rows", p->rows);
-    put_count(o, "kept", p->kept);
-    put_count(o, "skipped", p->bad);
-    put_count(o, "duplicates", p->duplicates);
-    put_count(o, "contradictions", p->contradictions);
-    put_count(o, "unsafe_chosen", p->unsafe);
+    l2_report_count(o, "rows", p->rows);
+    l2_report_count(o, "kept", p->kept);
+    l2_report_count(o, "skipped", p->bad);
+    l2_report_count(o, "duplicates", p->duplicates);
+    l2_report_count(o, "contradictions", p->contradictions);
+    l2_report_count(o, "unsafe_chosen", p->unsafe);
     if (opts.has_split)
-        put_count(o, "other_part", p->other_part);
+        l2_report_count(o, "other_part", p->other_part);
     for (int i = 0; i < L2_N_RATINGS; i++)
-        put_count(ratings, l2_rating_names[i], p->ratings[i]);
-    put_count(ratings, "none", p->ratings[L2_RATING_NONE]);
+        l2_report_count(ratings, l2_rating_names[i], p->ratings[i]);
+    l2_report_count(ratings, "none", p->ratings[L2_RATING_NONE]);
     for (int i = 0; i < N_BINS; i++)
-        put_count(bins, bin_names[i], p->bins[i]);
+        l2_report_count(bins, bin_names[i], p->bins[i]);
     json_object_set_new(o, "ratings", ratings);
     json_object_set_new(o, "safety", bins);
     if (p->pairs.missed > 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/pipe.h"
+#include "common/report.h"
 #include "data/row.h"
 #include "rlhf/gather.h"
 #include "rlhf/overall.h"
@@ -395,11 +396,6 @@ static int run_held(struct sampling *s, bool pool, struct l2_err *err)
     return r;
 }
 
-static void set_count(json_t *o, const char *name, uint64_t n)
-{
-    json_object_set_new(o, name, json_integer((json_int_t)n));
-}
-
 static void report(struct sampling *s)
 {
     static const char *const left_out[L2_N_SELECT_RESULTS] = {
@@ -415,15 +411,15 @@ static void report(struct sampling *s)
         json_decref(out);
         return;
     }
-    set_count(report, "records_in", s->records_in);
-    set_count(report, "completions_in", c->completions_in);
-    set_count(report, "completions", c->completions_out);
-    set_count(report, "unscored", c->unscored);
-    set_count(report, "below_min_score", c->below);
-    set_count(report, "duplicates", c->duplicates);
+    l2_report_count(report, "records_in", s->records_in);
+    l2_report_count(report, "completions_in", c->completions_in);
+    l2_report_count(report, "completions", c->completions_out);
+    l2_report_count(report, "unscored", c->unscored);
+    l2_report_count(report, "below_min_score", c->below);
+    l2_report_count(report, "duplicates", c->duplicates);
     for (int i = 0; i < L2_N_SELECT_RESULTS; i++)
         if (left_out[i])
-            set_count(out, left_out[i], c->results[i]);
+            l2_report_count(out, left_out[i], c->results[i]);
     json_object_set_new(report, "left_out", out);
     if (scored > 0)
         json_object_set_new(report, "mean_before", json_real(c->sum_before / (double)scored));

@@ -128,32 +128,6 @@ static int next_id(struct encoding *e, struct l2_id *id, struct l2_err *err)
     return r;
 }
 
-/* What the data's fault is, not the system's. */
-static bool is_bad_data(int r)
-{
-    return r == L2_FORMAT || r == L2_CORRUPT || r == L2_UNSUPPORTED || r == L2_TRUNCATED ||
-           r == L2_LIMIT || r == L2_ARGUMENT;
-}
-
-/* Says where a bad text is. With --skip-bad it is counted, the first one told, and all is well. */
-static int bad(struct encoding *e, int r, const char *name, int64_t line, struct l2_err *err)
-{
-    char text[1024];
-    if (!is_bad_data(r))
-        return r;
-    if (err->line == 0 && line > 0)
-        err->line = line;
-    (void)l2_err_in_file(err, name);
-    if (!opts.skip_bad)
-        return r;
-    l2_err_format(err, text, sizeof text);
-    if (e->n_bad++ == 0)
-        l2_cli_note(e->cli, "skipped: %s", text);
-    else
-        l2_cli_verbose(e->cli, "skipped: %s", text);
-    return L2_OK;
-}
-
 /* Whether the record of this id is to be made; with json, its own id counts. */
 static bool is_wanted(struct encoding *e, const struct l2_id *id, const json_t *row)
 {
@@ -223,7 +197,8 @@ static int encode_lines(struct encoding *e, struct l2_input *in, enum form form,
         if (r == L2_OK)
             r = form == FORM_JSONL ? shape_json(e, line, n, in->name, number, &id, err)
                                    : shape_text(e, line, n, "lines", &id, err);
-        if (r != L2_OK && (r = bad(e, r, in->name, number, err)) != L2_OK)
+        if (r != L2_OK && (r = l2_cli_bad_data(e->cli, opts.skip_bad, &e->n_bad, r, in->name,
+                                               number, err)) != L2_OK)
             return r;
         show_progress(e, in);
     }
@@ -250,7 +225,7 @@ static int encode_file(struct encoding *e, struct l2_input *in, struct l2_err *e
         r = shape_text(e, text, n, "text", &id, err);
     l2_input_consume(in, n);
     show_progress(e, in);
-    return r == L2_OK ? r : bad(e, r, in->name, 0, err);
+    return r == L2_OK ? r : l2_cli_bad_data(e->cli, opts.skip_bad, &e->n_bad, r, in->name, 0, err);
 }
 
 static int encode_operand(struct encoding *e, const char *path, struct l2_err *err)

@@ -5,11 +5,12 @@
 #include "train.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/progress.h"
+#include "common/report.h"
+#include "common/signals.h"
 #include "model/adapter.h"
 
 static struct l2_train_opts opts = {.least = 0.1,
@@ -175,14 +176,6 @@ static const struct l2_opt reward_options[] = {
 };
 /* clang-format on */
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    stopped = 1;
-}
-
 /* ---- the run ---- */
 
 static int evaluate(struct l2_train *t, bool final, struct l2_err *err)
@@ -199,7 +192,7 @@ static int train(struct l2_train *t, const char *dir, struct l2_err *err)
 {
     struct l2_step step;
     int r = L2_OK;
-    while (!stopped && l2_trainer_steps(t->trainer) < t->total) {
+    while (!l2_stop_asked() && l2_trainer_steps(t->trainer) < t->total) {
         r = l2_trainer_step(t->trainer, t->data, &step, err);
         if (r != L2_OK)
             break;
@@ -307,7 +300,7 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
     t->started = l2_seconds();
     if (r == L2_OK)
         r = train(t, dir, err);
-    if (r == L2_OK && stopped) {
+    if (r == L2_OK && l2_stop_asked()) {
         r = l2_train_save(t, dir, err);
         l2_cli_note(t->cli, "stopped after step %llu; --resume goes on",
                     (unsigned long long)l2_trainer_steps(t->trainer));
@@ -316,8 +309,7 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
         if (r == L2_OK)
             r = opts.lora_rank > 0 && !opts.merge ? write_adapters(t, err) : write_model(t, err);
     }
-    json_object_set_new(t->cli->report, "steps",
-                        json_integer((json_int_t)l2_trainer_steps(t->trainer)));
+    l2_report_count(t->cli->report, "steps", l2_trainer_steps(t->trainer));
     l2_train_report_data(t);
     l2_train_report_energy(t);
 out:
@@ -335,8 +327,7 @@ static int dump(struct l2_train *t, struct l2_err *err)
     if (r == L2_OK)
         r = l2_train_dump_gradients(t, &step, opts.dump_grads, err);
     if (r == L2_OK)
-        json_object_set_new(t->cli->report, "loss",
-                            json_real(step.sums.loss / (double)step.sums.n));
+        l2_report_real(t->cli->report, "loss", step.sums.loss / (double)step.sums.n);
     return r;
 }
 
@@ -388,14 +379,11 @@ static int check_usage(struct l2_cli *cli)
 static int run(struct l2_cli *cli, enum l2_data_kind kind)
 {
     struct l2_train t = {.cli = cli, .opts = &opts, .kind = kind};
-    struct sigaction action = {.sa_handler = on_signal};
     struct l2_err err;
     if (check_usage(cli) != 0)
         return 2;
     opts.resume = opts.resume || opts.resume_changed;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
+    l2_stop_at_signals();
     int r = l2_pool_new(&t.pool, (int)cli->threads, &err);
     if (r == L2_OK)
         r = l2_train_open_model(&t, &err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cli.h"
+#include "common/report.h"
 #include "stream/json.h"
 #include "text/bpe_train.h"
 #include "text/vocab_write.h"
@@ -223,11 +224,6 @@ static int write_vocab(struct l2_cli *cli, const struct l2_vocab *v, struct l2_e
     return r;
 }
 
-static void report(struct l2_cli *cli, const char *key, uint64_t n)
-{
-    json_object_set_new(cli->report, key, json_integer((json_int_t)n));
-}
-
 static int run(struct l2_cli *cli)
 {
     struct l2_err err;
@@ -255,10 +251,10 @@ static int run(struct l2_cli *cli)
     if (r == L2_OK)
         r = write_vocab(cli, v, &err);
     if (r == L2_OK) {
-        report(cli, "bytes", words.n_bytes);
-        report(cli, "invalid_bytes", words.n_invalid);
-        report(cli, "words", words.n);
-        report(cli, "pieces", l2_vocab_size(v));
+        l2_report_count(cli->report, "bytes", words.n_bytes);
+        l2_report_count(cli->report, "invalid_bytes", words.n_invalid);
+        l2_report_count(cli->report, "words", words.n);
+        l2_report_count(cli->report, "pieces", l2_vocab_size(v));
     }
     l2_vocab_free(v);
     l2_bpe_words_release(&words);

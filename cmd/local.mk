@@ -36,10 +36,14 @@ cmd_libcommon_a_SOURCES = \
 	%D%/common/pipe_state.h \
 	%D%/common/progress.c \
 	%D%/common/progress.h \
+	%D%/common/report.c \
+	%D%/common/report.h \
 	%D%/common/rows.c \
 	%D%/common/rows.h \
 	%D%/common/run.c \
 	%D%/common/run.h \
+	%D%/common/signals.c \
+	%D%/common/signals.h \
 	%D%/common/tally.c \
 	%D%/common/tally.h \
 	%D%/common/wanted.c \

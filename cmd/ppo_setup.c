@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
 #include "common/pipe.h"
+#include "common/report.h"
 #include "model/fingerprint.h"
 #include "sample/admit.h"
 #include "util/num.h"
@@ -234,34 +234,17 @@ static void report_plan(struct l2_ppo_run *r)
 {
     struct l2_ppo_plan p = l2_ppo_plan(&r->model->hp, &r->ppo_opts);
     bool shared = r->args->lora_rank > 0;
-    uint64_t all = 0, policy = l2_hparams_parameters(&r->model->hp) * (shared ? 2 : 4);
-    const struct {
-        const char *name;
-        uint64_t bytes;
-    } parts[] = {{"policy", policy},
-                 {"reference", shared ? 0 : policy},
-                 {"gradients", p.gradients},
-                 {"moments", p.moments},
-                 {"adapters", p.adapters},
-                 {"activations", p.activations},
-                 {"generation", l2_hparams_parameters(&r->model->hp) * (shared ? 8 : 4)},
-                 {"reward_models", reward_bytes(&r->helpfulness) + reward_bytes(&r->safety)}};
-    json_t *o = json_object();
-    char text[512];
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        all += parts[i].bytes;
-        json_object_set_new(o, parts[i].name, json_integer((json_int_t)parts[i].bytes));
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s %s %.1f", i ? "," : "",
-                               parts[i].name, (double)parts[i].bytes / 1048576);
-    }
-    json_object_set_new(o, "all", json_integer((json_int_t)all));
-    json_object_set_new(r->cli->report, "memory", o);
-    l2_cli_note(r->cli, "memory: %.1f MiB:%s", (double)all / 1048576, text);
-    uint64_t available = l2_memory_available();
-    if (available > 0 && all > available)
-        l2_cli_note(r->cli, "that is more than the %.1f MiB that are free",
-                    (double)available / 1048576);
+    uint64_t policy = l2_hparams_parameters(&r->model->hp) * (shared ? 2 : 4);
+    const struct l2_memory_part parts[] = {
+        {"policy", policy},
+        {"reference", shared ? 0 : policy},
+        {"gradients", p.gradients},
+        {"moments", p.moments},
+        {"adapters", p.adapters},
+        {"activations", p.activations},
+        {"generation", l2_hparams_parameters(&r->model->hp) * (shared ? 8 : 4)},
+        {"reward_models", reward_bytes(&r->helpfulness) + reward_bytes(&r->safety)}};
+    l2_report_memory(r->cli, parts, sizeof parts / sizeof *parts);
 }
 
 static int open_params(struct l2_ppo_run *r, struct l2_err *err)

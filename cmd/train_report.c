@@ -5,36 +5,12 @@
 
 #include "train.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "common/progress.h"
-
-static void set_real(json_t *o, const char *key, double v)
-{
-    if (isfinite(v))
-        json_object_set_new(o, key, json_real(v));
-}
-
-static void set_count(json_t *o, const char *key, uint64_t v)
-{
-    json_object_set_new(o, key, json_integer((json_int_t)v));
-}
-
-/* Writes o as a line and frees it. */
-static int put_line(struct l2_train *t, json_t *o, struct l2_err *err)
-{
-    int r = L2_OK;
-    if (!o)
-        return l2_err_memory(err, sizeof *o);
-    if (t->log && (json_dumpf(o, t->log, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
-                   fputc('\n', t->log) == EOF || fflush(t->log) != 0))
-        r = l2_err_sys(err, errno, t->opts->log, "cannot write");
-    json_decref(o);
-    return r;
-}
+#include "common/report.h"
 
 int l2_train_report_step(struct l2_train *t, const struct l2_step *step, struct l2_err *err)
 {
@@ -49,18 +25,18 @@ int l2_train_report_step(struct l2_train *t, const struct l2_step *step, struct 
     if (t->has_rapl)
         l2_rapl_update(&t->rapl);
     json_t *o = json_object();
-    set_count(o, "step", n);
-    set_real(o, "loss", s->loss / (double)s->n);
-    set_real(o, "grad_norm", step->grad_norm);
-    set_real(o, "learning_rate", step->lr);
-    set_real(o, "epoch", l2_data_epochs(t->data));
-    set_count(o, "num_tokens", counts.tokens);
-    set_real(o, "tokens_per_second", rate);
+    l2_report_count(o, "step", n);
+    l2_report_real(o, "loss", s->loss / (double)s->n);
+    l2_report_real(o, "grad_norm", step->grad_norm);
+    l2_report_real(o, "learning_rate", step->lr);
+    l2_report_real(o, "epoch", l2_data_epochs(t->data));
+    l2_report_count(o, "num_tokens", counts.tokens);
+    l2_report_real(o, "tokens_per_second", rate);
     if (t->kind == L2_DATA_PAIRS) {
-        set_real(o, "accuracy", s->right / (double)s->n);
-        set_real(o, "margin", s->margin / (double)s->n);
+        l2_report_real(o, "accuracy", s->right / (double)s->n);
+        l2_report_real(o, "margin", s->margin / (double)s->n);
     }
-    int r = put_line(t, o, err);
+    int r = l2_report_line(t->log, t->opts->log, o, err);
     if (r == L2_OK && (n % (uint64_t)t->opts->log_every == 0 || n == t->total))
         l2_cli_note(t->cli,
                     "step %" PRIu64 " of %" PRIu64
@@ -82,9 +58,9 @@ int l2_train_report_sample(struct l2_train *t, const char *text, size_t n, struc
     if (shown)
         l2_cli_note(t->cli, "step %" PRIu64 ": sample %s", l2_trainer_steps(t->trainer), shown);
     free(shown);
-    set_count(o, "step", l2_trainer_steps(t->trainer));
+    l2_report_count(o, "step", l2_trainer_steps(t->trainer));
     json_object_set_new(o, "sample", value);
-    return put_line(t, o, err);
+    return l2_report_line(t->log, t->opts->log, o, err);
 }
 
 /* The paper's table 2: power times time, times what the building takes besides (PUE);
@@ -97,23 +73,23 @@ void l2_train_report_energy(struct l2_train *t)
         l2_rapl_update(&t->rapl);
         kwh = t->rapl.joules / 3.6e6;
     }
-    set_real(t->cli->report, "hours", hours);
+    l2_report_real(t->cli->report, "hours", hours);
     if (!t->has_rapl && o->watts == 0)
         return;
     json_object_set_new(t->cli->report, "energy_from", json_string(t->has_rapl ? "rapl" : "watts"));
-    set_real(t->cli->report, "energy_kwh", kwh * o->pue);
+    l2_report_real(t->cli->report, "energy_kwh", kwh * o->pue);
     if (o->co2_per_kwh > 0)
-        set_real(t->cli->report, "co2_kg", kwh * o->pue * o->co2_per_kwh);
+        l2_report_real(t->cli->report, "co2_kg", kwh * o->pue * o->co2_per_kwh);
 }
 
 static void set_accuracies(json_t *o, const struct l2_losses *l)
 {
-    set_real(o, "eval_accuracy", l->right / (double)l->n);
-    set_real(o, "eval_margin", l->margin / (double)l->n);
+    l2_report_real(o, "eval_accuracy", l->right / (double)l->n);
+    l2_report_real(o, "eval_margin", l->margin / (double)l->n);
     json_t *rated = json_object();
     for (int i = 0; i < L2_N_RATINGS; i++)
         if (l->n_rated[i] > 0)
-            set_real(rated, l2_rating_names[i], l->right_rated[i] / (double)l->n_rated[i]);
+            l2_report_real(rated, l2_rating_names[i], l->right_rated[i] / (double)l->n_rated[i]);
     if (json_object_size(rated) > 0)
         json_object_set(o, "eval_accuracy_by_rating", rated);
     json_decref(rated);
@@ -127,9 +103,9 @@ int l2_train_report_eval(struct l2_train *t, const struct l2_losses *l, bool fin
         json_decref(o);
         return l->n == 0 ? L2_OK : l2_err_memory(err, sizeof *o);
     }
-    set_count(o, "step", l2_trainer_steps(t->trainer));
-    set_real(o, "eval_loss", l->loss / (double)l->n);
-    set_count(o, t->kind == L2_DATA_PAIRS ? "eval_pairs" : "eval_targets", l->n);
+    l2_report_count(o, "step", l2_trainer_steps(t->trainer));
+    l2_report_real(o, "eval_loss", l->loss / (double)l->n);
+    l2_report_count(o, t->kind == L2_DATA_PAIRS ? "eval_pairs" : "eval_targets", l->n);
     if (t->kind == L2_DATA_PAIRS)
         set_accuracies(o, l);
     if (final)
@@ -142,7 +118,7 @@ int l2_train_report_eval(struct l2_train *t, const struct l2_losses *l, bool fin
         l2_cli_note(t->cli, "step %" PRIu64 ": held-out loss %.4f, perplexity %.2f",
                     l2_trainer_steps(t->trainer), l->loss / (double)l->n,
                     exp(l->loss / (double)l->n));
-    return put_line(t, o, err);
+    return l2_report_line(t->log, t->opts->log, o, err);
 }
 
 void l2_train_report_data(struct l2_train *t)
@@ -158,8 +134,8 @@ void l2_train_report_data(struct l2_train *t)
                     {"dropped_equal", c.dropped_equal}};
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
         if (left_out[i].n > 0)
-            set_count(t->cli->report, left_out[i].name, left_out[i].n);
-    set_count(t->cli->report, "examples", c.examples);
-    set_count(t->cli->report, "tokens", c.tokens);
-    set_real(t->cli->report, "epochs", l2_data_epochs(t->data));
+            l2_report_count(t->cli->report, left_out[i].name, left_out[i].n);
+    l2_report_count(t->cli->report, "examples", c.examples);
+    l2_report_count(t->cli->report, "tokens", c.tokens);
+    l2_report_real(t->cli->report, "epochs", l2_data_epochs(t->data));
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/report.h"
 #include "model/fingerprint.h"
 #include "model/preset.h"
 #include "nn/init.h"
@@ -336,25 +336,12 @@ int l2_train_open_trainer(struct l2_train *t, struct l2_err *err)
 void l2_train_report_plan(struct l2_train *t)
 {
     struct l2_memory_plan p = l2_trainer_plan(&t->hp, &t->trainer_opts);
-    const struct {
-        const char *name;
-        uint64_t bytes;
-    } parts[] = {{"weights", p.weights},   {"gradients", p.gradients},     {"moments", p.moments},
-                 {"adapters", p.adapters}, {"activations", p.activations}, {"all", p.all}};
-    json_t *o = json_object();
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        json_object_set_new(o, parts[i].name, json_integer((json_int_t)parts[i].bytes));
-    json_object_set_new(t->cli->report, "memory", o);
-    l2_cli_note(t->cli,
-                "memory: %.1f MiB: weights %.1f, gradients %.1f, moments %.1f, adapters %.1f, "
-                "activations %.1f",
-                (double)p.all / 1048576, (double)p.weights / 1048576, (double)p.gradients / 1048576,
-                (double)p.moments / 1048576, (double)p.adapters / 1048576,
-                (double)p.activations / 1048576);
-    uint64_t available = l2_memory_available();
-    if (available > 0 && p.all > available)
-        l2_cli_note(t->cli, "that is more than the %.1f MiB that are free",
-                    (double)available / 1048576);
+    const struct l2_memory_part parts[] = {{"weights", p.weights},
+                                           {"gradients", p.gradients},
+                                           {"moments", p.moments},
+                                           {"adapters", p.adapters},
+                                           {"activations", p.activations}};
+    l2_report_memory(t->cli, parts, sizeof parts / sizeof *parts);
     if (!t->opts->plan)
         l2_cli_note(t->cli, "%" PRIu64 " parameters, %" PRIu64 " steps of %u micro-batches",
                     l2_hparams_parameters(&t->hp), t->total, (unsigned)t->trainer_opts.micro);

@@ -141,6 +141,11 @@ void l2_cli_close_input(int fd);
 int l2_cli_write(int fd, const char *name, const void *data, size_t n,
                  struct l2_err *err) L2_MUST_CHECK;
 
+/* Where r is the data's fault and not the system's, err is told its place (line 0: none), and with
+ * skip (--skip-bad) it is counted in *n_bad, the first one told, and L2_OK returned; else r. */
+int l2_cli_bad_data(struct l2_cli *cli, bool skip, uint64_t *n_bad, int r, const char *name,
+                    int64_t line, struct l2_err *err) L2_MUST_CHECK;
+
 /* Progress on stderr, only with --progress: done of total (0: unknown) in unit, with rate and time
  * left; redrawn at most 5 times a second. */
 void l2_cli_progress(struct l2_cli *cli, uint64_t done, uint64_t total, const char *unit);

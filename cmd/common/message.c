@@ -120,3 +120,28 @@ void l2_cli_verbose(struct l2_cli *cli, const char *fmt, ...)
     vmessage(cli, fmt, ap);
     va_end(ap);
 }
+
+static bool is_bad_data(int r)
+{
+    return r == L2_FORMAT || r == L2_CORRUPT || r == L2_UNSUPPORTED || r == L2_TRUNCATED ||
+           r == L2_LIMIT || r == L2_ARGUMENT;
+}
+
+int l2_cli_bad_data(struct l2_cli *cli, bool skip, uint64_t *n_bad, int r, const char *name,
+                    int64_t line, struct l2_err *err)
+{
+    char text[1024];
+    if (!is_bad_data(r))
+        return r;
+    if (err->line == 0 && line > 0)
+        err->line = line;
+    (void)l2_err_in_file(err, name);
+    if (!skip)
+        return r;
+    l2_err_format(err, text, sizeof text);
+    if ((*n_bad)++ == 0)
+        l2_cli_note(cli, "skipped: %s", text);
+    else
+        l2_cli_verbose(cli, "skipped: %s", text);
+    return L2_OK;
+}
