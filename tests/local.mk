@@ -54,6 +54,12 @@ l2_scripts = \
 	%D%/cmd/vocabularies.sh
 
 if HAVE_CMOCKA
+l2_unit_tests += tests/unit/test_checkpoint
+tests_unit_test_checkpoint_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/stream_file.c \
+	%D%/unit/stream_file.h %D%/unit/train_fixture.c %D%/unit/train_fixture.h \
+	%D%/unit/test_checkpoint.c
+tests_unit_test_checkpoint_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_clean
 tests_unit_test_clean_SOURCES = %D%/unit/test_clean.c
 tests_unit_test_clean_LDADD = $(l2_test_libs)
@@ -70,7 +76,7 @@ tests_unit_test_curve_SOURCES = %D%/unit/test_curve.c
 tests_unit_test_curve_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_data
-tests_unit_test_data_SOURCES = %D%/unit/test_data.c
+tests_unit_test_data_SOURCES = %D%/unit/stream_file.c %D%/unit/stream_file.h %D%/unit/test_data.c
 tests_unit_test_data_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_encode
@@ -210,7 +216,9 @@ tests_unit_test_tokjson_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit
 tests_unit_test_tokjson_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_trainer
-tests_unit_test_trainer_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_trainer.c
+tests_unit_test_trainer_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/stream_file.c \
+	%D%/unit/stream_file.h %D%/unit/train_fixture.c %D%/unit/train_fixture.h \
+	%D%/unit/test_trainer.c
 tests_unit_test_trainer_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_util
@@ -221,6 +229,11 @@ l2_unit_tests += tests/unit/test_vocab
 tests_unit_test_vocab_SOURCES = %D%/unit/test_vocab.c %D%/unit/scratch.c %D%/unit/scratch.h \
 	%D%/unit/spm_writer.c %D%/unit/spm_writer.h
 tests_unit_test_vocab_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_workers
+tests_unit_test_workers_SOURCES = %D%/unit/stream_file.c %D%/unit/stream_file.h \
+	%D%/unit/test_workers.c %D%/unit/train_fixture.c %D%/unit/train_fixture.h
+tests_unit_test_workers_LDADD = $(l2_test_libs)
 endif
 
 check_PROGRAMS += $(l2_unit_tests)

@@ -46,6 +46,22 @@ void scratch_remove(const char *dir)
     rmdir(dir);
 }
 
+char scratch[SCRATCH_PATH];
+
+int scratch_setup(void **state)
+{
+    (void)state;
+    scratch_make(scratch);
+    return 0;
+}
+
+int scratch_teardown(void **state)
+{
+    (void)state;
+    scratch_remove(scratch);
+    return 0;
+}
+
 const char *scratch_path(const char *dir, const char *name)
 {
     static char paths[2][2 * SCRATCH_PATH];

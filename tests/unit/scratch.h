@@ -12,6 +12,11 @@
 void scratch_make(char out[SCRATCH_PATH]);
 void scratch_remove(const char *dir);
 
+/* The same for a group of tests: a directory that they share. */
+extern char scratch[SCRATCH_PATH];
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
+
 /* "dir/name" in a static buffer; two results are valid at a time. */
 const char *scratch_path(const char *dir, const char *name);
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "stream/codec.h"
+#include "stream_file.h"
 #include "train/data.h"
 #include "util/ids.h"
 
@@ -22,43 +23,8 @@ static struct l2_err err;
 
 /* ---- streams to read ---- */
 
-struct stream {
-    int fd;
-    struct l2_writer *w;
-    struct l2_header h;
-    struct l2_record rec;
-};
-
-static int temporary(void)
-{
-    char path[] = "/tmp/l2-data-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(unlink(path), 0);
-    return fd;
-}
-
-static void begin(struct stream *s)
-{
-    s->fd = temporary();
-    l2_header_init(&s->h);
-    l2_record_init(&s->rec);
-    assert_int_equal(l2_writer_new(&s->w, s->fd, "in", 1, &err), L2_OK);
-    assert_int_equal(l2_writer_header(s->w, &s->h, &err), L2_OK);
-}
-
-static int finish(struct stream *s)
-{
-    assert_int_equal(l2_writer_end(s->w, true, NULL, &err), L2_OK);
-    l2_writer_free(s->w);
-    l2_header_release(&s->h);
-    l2_record_release(&s->rec);
-    assert_int_equal(lseek(s->fd, 0, SEEK_SET), 0);
-    return s->fd;
-}
-
 /* ids from first on, n of them, behind BOS where bos. */
-static struct l2_u32s ids(struct stream *s, uint32_t first, size_t n, bool bos)
+static struct l2_u32s ids(struct stream_file *s, uint32_t first, size_t n, bool bos)
 {
     struct l2_u32s a = {l2_arena_alloc(&s->rec.arena, n + bos, sizeof *a.v, &err), n + bos};
     assert_non_null(a.v);
@@ -69,14 +35,14 @@ static struct l2_u32s ids(struct stream *s, uint32_t first, size_t n, bool bos)
     return a;
 }
 
-static void put_prompt(struct stream *s, int64_t id, uint32_t first, size_t n)
+static void put_prompt(struct stream_file *s, int64_t id, uint32_t first, size_t n)
 {
     l2_record_reset(&s->rec);
     s->rec.id.number = id;
     s->rec.prompt = ids(s, first, n, true);
 }
 
-static struct l2_completion *put_answer(struct stream *s, uint32_t first, size_t n)
+static struct l2_completion *put_answer(struct stream_file *s, uint32_t first, size_t n)
 {
     struct l2_completion *c = l2_record_add_completion(&s->rec, &err);
     assert_non_null(c);
@@ -84,7 +50,7 @@ static struct l2_completion *put_answer(struct stream *s, uint32_t first, size_t
     return c;
 }
 
-static void put(struct stream *s, bool flush)
+static void put(struct stream_file *s, bool flush)
 {
     assert_int_equal(l2_writer_record(s->w, &s->rec, &err), L2_OK);
     if (flush)
@@ -95,9 +61,9 @@ static void put(struct stream *s, bool flush)
  * number of ids, BOS included. */
 static int texts(uint32_t first, size_t n, uint64_t *total)
 {
-    struct stream s;
+    struct stream_file s;
     *total = 0;
-    begin(&s);
+    stream_begin(&s);
     for (size_t i = 0; i < n; i++) {
         size_t len = i * 7 % 37;
         put_prompt(&s, (int64_t)i, 0, 0);
@@ -106,7 +72,7 @@ static int texts(uint32_t first, size_t n, uint64_t *total)
         first += (uint32_t)len;
         *total += len + 1;
     }
-    return finish(&s);
+    return stream_finish(&s);
 }
 
 static struct l2_data_opts text_opts(void)
@@ -466,20 +432,20 @@ static void test_weights(void **state)
 /* Both shares together are everything, once; equal prompts are on one side. */
 static void test_held_out(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = text_opts();
     struct l2_data *d, *h;
     struct l2_data_batch b;
     int side[400] = {0}, rc;
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     for (uint32_t i = 0; i < 800; i++) {
         put_prompt(&s, i, 1000 + i % 400, 1);
         (void)put_answer(&s, 50, 3);
         (void)put_answer(&s, 60 + i % 3, 3);
         put(&s, i % 50 == 49);
     }
-    int fd = finish(&s);
+    int fd = stream_finish(&s);
     o.kind = L2_DATA_PAIRS;
     o.held_out = 0.2;
     d = open_one(fd, &o);
@@ -542,7 +508,7 @@ static struct l2_data_opts answer_opts(void)
  * request. */
 static void test_answers(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = answer_opts();
     struct l2_data_batch b;
     static const uint32_t tokens[] = {1, 10, 11, 12, 20, 21, 30};
@@ -552,14 +518,14 @@ static void test_answers(void **state)
                                   ended[] = {{3, 20},  {3, 30}, {4, 21}, {5, 22},
                                              {6, EOS}, {7, 31}, {8, EOS}};
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     put_prompt(&s, 0, 10, 3);
     s.rec.spans = ids(&s, 1, 2, false);
     s.rec.spans.v[1] = 3;
     (void)put_answer(&s, 20, 3);
     (void)put_answer(&s, 30, 2);
     put(&s, false);
-    int fd = finish(&s);
+    int fd = stream_finish(&s);
     struct l2_data *d = one_batch(fd, &o, &b);
     assert_int_equal(b.net.n_rows, 7);
     assert_memory_equal(b.net.tokens, tokens, sizeof tokens);
@@ -583,12 +549,12 @@ static void test_answers(void **state)
 /* Spans inside an answer are all that is predicted of it. */
 static void test_answer_spans(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = answer_opts();
     struct l2_data_batch b;
     static const struct l2_target want[] = {{1, 20}, {4, 23}, {5, 24}};
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     put_prompt(&s, 0, 10, 1);
     struct l2_completion *c = put_answer(&s, 20, 5);
     c->spans = ids(&s, 0, 4, false);
@@ -602,7 +568,7 @@ static void test_answer_spans(void **state)
     put(&s, false);
     put_prompt(&s, 2, 10, 1); /* no completion */
     put(&s, false);
-    int fd = finish(&s);
+    int fd = stream_finish(&s);
     struct l2_data *d = one_batch(fd, &o, &b);
     struct l2_data_counts counts;
     check_targets(&b, want, 3);
@@ -616,19 +582,19 @@ static void test_answer_spans(void **state)
 
 static void test_overlong_answers(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = answer_opts();
     struct l2_data_batch b;
     struct l2_data_counts counts;
     struct l2_data *d;
     struct l2_data_input in = {.name = "in"};
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     put_prompt(&s, 5, 10, 9);    /* 10 with BOS */
     (void)put_answer(&s, 50, 4); /* fits: 13 rows */
     (void)put_answer(&s, 60, 9); /* 18 rows */
     put(&s, false);
-    int fd = in.fd = finish(&s);
+    int fd = in.fd = stream_finish(&s);
     o.context = 16;
     assert_int_equal(l2_data_new(&d, &o, &in, 1, &err), L2_LIMIT);
     assert_non_null(strstr(err.text, "record 5"));
@@ -659,7 +625,7 @@ static void test_overlong_answers(void **state)
 /* Every answer once, whatever the sizes, packed to the context; and positions inside of records. */
 static void test_answers_coverage(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = answer_opts();
     struct l2_data_input in = {.name = "in"};
     struct l2_data_batch b;
@@ -667,7 +633,7 @@ static void test_answers_coverage(void **state)
     int rc;
     (void)state;
     assert_non_null(predicted);
-    begin(&s);
+    stream_begin(&s);
     for (uint32_t i = 0; i < 80; i++) {
         put_prompt(&s, i, 10, i % 7);
         for (uint32_t k = 0; k < i % 6; k++) {
@@ -677,7 +643,7 @@ static void test_answers_coverage(void **state)
         }
         put(&s, i % 9 == 8);
     }
-    in.fd = finish(&s);
+    in.fd = stream_finish(&s);
     o.keep_order = false;
     o.sequences = 2;
     struct l2_data *d = open_one(in.fd, &o);
@@ -700,7 +666,7 @@ static void test_answers_coverage(void **state)
 /* ---- pairs ---- */
 
 /* Appends meta {"rating": text}. */
-static void rate(struct stream *s, const char *text)
+static void rate(struct stream_file *s, const char *text)
 {
     struct l2_buf buf = {0};
     struct l2_cbor_out o = {.out = &buf, .err = &err};
@@ -716,12 +682,12 @@ static void rate(struct stream *s, const char *text)
 
 static void test_pairs(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = text_opts();
     struct l2_data_batch b;
     struct l2_data_counts counts;
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     put_prompt(&s, 0, 10, 2);
     struct l2_completion *c = put_answer(&s, 20, 4);
     c->tokens.v[3] = 99; /* 20 21 22 99 against 20 21 22 23 24 */
@@ -746,7 +712,7 @@ static void test_pairs(void **state)
     (void)put_answer(&s, 20, 2);
     (void)put_answer(&s, 20, 0);
     put(&s, false);
-    int fd = finish(&s);
+    int fd = stream_finish(&s);
     o.kind = L2_DATA_PAIRS;
     o.keep_order = true;
     memcpy(o.margins, l2_margins_large, sizeof o.margins);
@@ -774,12 +740,12 @@ static void test_pairs(void **state)
 
 static void test_pairs_overlong(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = text_opts();
     struct l2_data_batch b;
     struct l2_data_counts counts;
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     put_prompt(&s, 0, 10, 11);
     (void)put_answer(&s, 50, 6);
     (void)put_answer(&s, 70, 2);
@@ -788,7 +754,7 @@ static void test_pairs_overlong(void **state)
     (void)put_answer(&s, 50, 30);
     (void)put_answer(&s, 50, 31);
     put(&s, false);
-    int fd = finish(&s);
+    int fd = stream_finish(&s);
     o.kind = L2_DATA_PAIRS;
     o.keep_order = true;
     o.bos = BOS;
@@ -892,17 +858,17 @@ static void test_damage(void **state)
 
 static void test_unfit_records(void **state)
 {
-    struct stream s;
+    struct stream_file s;
     struct l2_data_opts o = text_opts();
     struct l2_data_input in = {.name = "in"};
     struct l2_data *d;
     (void)state;
-    begin(&s);
+    stream_begin(&s);
     put_prompt(&s, 3, 10, 2);
     (void)put_answer(&s, 20, 2);
     rate(&s, "much better");
     put(&s, true);
-    in.fd = finish(&s);
+    in.fd = stream_finish(&s);
     o.vocab_size = 21;
     assert_int_equal(l2_data_new(&d, &o, &in, 1, &err), L2_CORRUPT);
     assert_non_null(strstr(err.text, "record 3: token 21"));
@@ -911,20 +877,20 @@ static void test_unfit_records(void **state)
     assert_int_equal(l2_data_new(&d, &o, &in, 1, &err), L2_FORMAT);
     assert_non_null(strstr(err.text, "rating"));
     close(in.fd);
-    begin(&s);
+    stream_begin(&s);
     l2_record_reset(&s.rec);
     s.rec.id.number = 4;
     struct l2_completion *c = l2_record_add_completion(&s.rec, &err);
     assert_non_null(c);
     assert_int_equal(l2_record_str(&s.rec, "text", 4, &c->text, &err), L2_OK);
     put(&s, true);
-    in.fd = finish(&s);
+    in.fd = stream_finish(&s);
     o.kind = L2_DATA_TEXT;
     assert_int_equal(l2_data_new(&d, &o, &in, 1, &err), L2_FORMAT);
     assert_non_null(strstr(err.text, "no token ids"));
     close(in.fd);
-    begin(&s);
-    in.fd = finish(&s);
+    stream_begin(&s);
+    in.fd = stream_finish(&s);
     assert_int_equal(l2_data_new(&d, &o, &in, 1, &err), L2_ARGUMENT);
     close(in.fd);
 }

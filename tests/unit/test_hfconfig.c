@@ -14,22 +14,6 @@
 #include "model_files.h"
 #include "scratch.h"
 
-static char scratch[SCRATCH_PATH];
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_make(scratch);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove(scratch);
-    return 0;
-}
-
 /* What changes nothing, or is another way to say what l2 does. */
 static void test_config_accepted(void **state)
 {
@@ -338,10 +322,10 @@ static void test_config_of_the_field(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_config_accepted, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_config_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_config_of_the_field, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_generation_config, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_config_accepted, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_config_refused, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_config_of_the_field, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_generation_config, scratch_setup, scratch_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

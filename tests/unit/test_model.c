@@ -17,22 +17,6 @@
 #include "scratch.h"
 #include "util/num.h"
 
-static char scratch[SCRATCH_PATH];
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_make(scratch);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove(scratch);
-    return 0;
-}
-
 static void assert_ok(int r, const struct l2_err *err)
 {
     char text[1024];
@@ -588,12 +572,12 @@ int main(void)
         cmocka_unit_test(test_read_reward),
         cmocka_unit_test(test_read_llama2c),
         cmocka_unit_test(test_stories),
-        cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_large, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_failure, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_refuses, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_range, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_vocab, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_round_trip, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_write_large, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_write_failure, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_write_refuses, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_write_range, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_write_vocab, scratch_setup, scratch_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

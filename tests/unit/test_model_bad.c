@@ -20,22 +20,6 @@
 #include "scratch.h"
 #include "util/num.h"
 
-static char scratch[SCRATCH_PATH];
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_make(scratch);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove(scratch);
-    return 0;
-}
-
 /* ---- safetensors ---- */
 
 /* Writes a file with this header and n bytes of tensors. */
@@ -528,16 +512,16 @@ static void test_presets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_safetensors_headers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_safetensors_lengths, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_safetensors_nesting, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tensors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_index, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_other_directories, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_llama2c, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_prefixes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_flips, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_presets, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_safetensors_headers, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_safetensors_lengths, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_safetensors_nesting, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_tensors, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_index, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_other_directories, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_llama2c, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_prefixes, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_flips, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_presets, scratch_setup, scratch_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -267,6 +267,42 @@ static void batch_make(struct batch *b)
     }
 }
 
+/* A policy with its reference, before and after l2_ppo_new, and rollouts. */
+struct world {
+    struct l2_ppo_opts o;
+    struct l2_params *params, *ref;
+    struct l2_ppo *p;
+    struct l2_ppo_stats s;
+    struct batch b;
+};
+
+static void world_begin(struct world *w)
+{
+    w->o = opts_new();
+    w->params = params_new();
+    w->ref = params_new();
+    w->p = NULL;
+    batch_make(&w->b);
+}
+
+static void world_end(struct world *w)
+{
+    l2_ppo_free(w->p);
+    l2_params_free(w->params);
+    l2_params_free(w->ref);
+}
+
+static size_t n_values(const struct world *w)
+{
+    return w->params->offset[w->params->n_tensors];
+}
+
+/* l2_ppo_step on the world's rollouts. */
+static int step(struct world *w, double max_kl)
+{
+    return l2_ppo_step(w->p, w->b.rollouts, BATCH, max_kl, &w->s, &err);
+}
+
 /* The loss near the policy that the rollouts were measured with: -A log p, and the values'. */
 static double loss_of(struct l2_ppo *p, const struct batch *b)
 {
@@ -290,146 +326,126 @@ static double loss_of(struct l2_ppo *p, const struct batch *b)
 static void gradients(void **state)
 {
     (void)state;
-    struct l2_ppo_opts o = opts_new();
-    struct l2_params *params = params_new(), *ref = params_new();
-    struct l2_ppo *p;
-    struct l2_ppo_stats s;
-    struct batch b;
-    batch_make(&b);
-    o.adamw.beta1 = 0; /* the first moment is the gradient */
-    o.lr = 0;
-    o.clip = 0;
-    assert_int_equal(l2_ppo_new(&p, params, ref, &o, &err), L2_OK);
+    struct world w;
+    world_begin(&w);
+    w.o.adamw.beta1 = 0; /* the first moment is the gradient */
+    w.o.lr = 0;
+    w.o.clip = 0;
+    assert_int_equal(l2_ppo_new(&w.p, w.params, w.ref, &w.o, &err), L2_OK);
     for (uint32_t i = 0; i <= hp.dim; i++)
-        p->head[i] = 0.1f * (float)(i % 5) - 0.15f;
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
+        w.p->head[i] = 0.1f * (float)(i % 5) - 0.15f;
+    assert_int_equal(step(&w, 0), L2_OK);
     double largest = 0;
-    for (size_t i = 0; i < params->offset[params->n_tensors]; i += 37) {
-        float kept = params->values[i], g = p->adamw.m->values[i];
+    for (size_t i = 0; i < n_values(&w); i += 37) {
+        float kept = w.params->values[i], g = w.p->adamw.m->values[i];
         if (kept == 0)
             continue;
-        params->values[i] = kept + 4e-3f;
-        double above = loss_of(p, &b), x = params->values[i];
-        params->values[i] = kept - 4e-3f;
-        double d = (above - loss_of(p, &b)) / (x - params->values[i]);
-        params->values[i] = kept;
+        w.params->values[i] = kept + 4e-3f;
+        double above = loss_of(w.p, &w.b), x = w.params->values[i];
+        w.params->values[i] = kept - 4e-3f;
+        double d = (above - loss_of(w.p, &w.b)) / (x - w.params->values[i]);
+        w.params->values[i] = kept;
         assert_true(fabs(d - g) < 2e-4 + 0.01 * fabs(d));
         largest = fmax(largest, fabs(d));
     }
     assert_true(largest > 0.01);
     for (uint32_t i = 0; i <= hp.dim; i += 4) {
-        float kept = p->head[i];
-        p->head[i] = kept + 0.01f;
-        double above = loss_of(p, &b);
-        p->head[i] = kept - 0.01f;
-        double d = (above - loss_of(p, &b)) / 0.02;
-        p->head[i] = kept;
-        assert_true(fabs(d - p->head_m[i]) < 1e-4);
+        float kept = w.p->head[i];
+        w.p->head[i] = kept + 0.01f;
+        double above = loss_of(w.p, &w.b);
+        w.p->head[i] = kept - 0.01f;
+        double d = (above - loss_of(w.p, &w.b)) / 0.02;
+        w.p->head[i] = kept;
+        assert_true(fabs(d - w.p->head_m[i]) < 1e-4);
     }
-    l2_ppo_free(p);
-    l2_params_free(params);
-    l2_params_free(ref);
+    world_end(&w);
 }
 
 static void first_step(void **state)
 {
     (void)state;
-    struct l2_ppo_opts o = opts_new();
-    struct l2_params *params = params_new(), *ref = params_new();
-    struct l2_ppo *p;
-    struct l2_ppo_stats s;
-    struct batch b;
-    batch_make(&b);
-    o.mini_batch = 4;
-    o.epochs = 2;
-    assert_int_equal(l2_ppo_new(&p, params, ref, &o, &err), L2_OK);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    assert_true(s.kl == 0 && s.first_ratio_off == 0 && s.non_score_reward == 0);
-    assert_int_equal(s.steps, 4);
-    assert_true(s.ratio != 1 && s.ratio_var > 0);
-    assert_true(memcmp(params->values, ref->values, 64) != 0);
-    assert_true(s.policy_entropy > 0 && s.policy_entropy < log(12) + 1e-6);
+    struct world w;
+    world_begin(&w);
+    w.o.mini_batch = 4;
+    w.o.epochs = 2;
+    assert_int_equal(l2_ppo_new(&w.p, w.params, w.ref, &w.o, &err), L2_OK);
+    assert_int_equal(step(&w, 0), L2_OK);
+    assert_true(w.s.kl == 0 && w.s.first_ratio_off == 0 && w.s.non_score_reward == 0);
+    assert_int_equal(w.s.steps, 4);
+    assert_true(w.s.ratio != 1 && w.s.ratio_var > 0);
+    assert_true(memcmp(w.params->values, w.ref->values, 64) != 0);
+    assert_true(w.s.policy_entropy > 0 && w.s.policy_entropy < log(12) + 1e-6);
     /* the policy has moved; the limit on KL leaves it where it is */
-    batch_make(&b);
-    float *kept = malloc(params->offset[params->n_tensors] * sizeof *kept);
+    batch_make(&w.b);
+    float *kept = malloc(n_values(&w) * sizeof *kept);
     assert_non_null(kept);
-    memcpy(kept, params->values, params->offset[params->n_tensors] * sizeof *kept);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 1e-9, &s, &err), L2_LIMIT);
-    assert_memory_equal(kept, params->values, params->offset[params->n_tensors] * sizeof *kept);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    assert_true(s.kl != 0 && s.first_ratio_off == 0);
+    memcpy(kept, w.params->values, n_values(&w) * sizeof *kept);
+    assert_int_equal(step(&w, 1e-9), L2_LIMIT);
+    assert_memory_equal(kept, w.params->values, n_values(&w) * sizeof *kept);
+    assert_int_equal(step(&w, 0), L2_OK);
+    assert_true(w.s.kl != 0 && w.s.first_ratio_off == 0);
     free(kept);
-    b.rollouts[0].n_prompt = 2;
-    b.rollouts[2].score = NAN;
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_CORRUPT);
-    l2_ppo_free(p);
-    o.max_rows = 3;
-    assert_int_equal(l2_ppo_new(&p, params, ref, &o, &err), L2_OK);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_LIMIT);
-    l2_ppo_free(p);
-    assert_int_equal(l2_ppo_new(&p, params, NULL, &o, &err), L2_ARGUMENT);
-    l2_params_free(params);
-    l2_params_free(ref);
+    w.b.rollouts[0].n_prompt = 2;
+    w.b.rollouts[2].score = NAN;
+    assert_int_equal(step(&w, 0), L2_CORRUPT);
+    l2_ppo_free(w.p);
+    w.o.max_rows = 3;
+    assert_int_equal(l2_ppo_new(&w.p, w.params, w.ref, &w.o, &err), L2_OK);
+    assert_int_equal(step(&w, 0), L2_LIMIT);
+    l2_ppo_free(w.p);
+    assert_int_equal(l2_ppo_new(&w.p, w.params, NULL, &w.o, &err), L2_ARGUMENT);
+    world_end(&w);
 }
 
 /* A reference that is the policy without its adapters: the first KL is 0 to the bit. */
 static void adapters(void **state)
 {
     (void)state;
-    struct l2_ppo_opts o = opts_new();
-    struct l2_params *params = params_new(), *before = params_new();
-    struct l2_ppo *p;
-    struct l2_ppo_stats s;
-    struct batch b;
-    batch_make(&b);
-    o.lora = (struct l2_lora_opts){.rank = 2, .alpha = 4, .roles = L2_LORA_ALL};
-    assert_int_equal(l2_ppo_new(&p, params, NULL, &o, &err), L2_OK);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    assert_true(s.kl == 0 && s.first_ratio_off == 0 && s.grad_norm > 0);
-    batch_make(&b);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    assert_true(s.kl != 0 && s.first_ratio_off == 0);
-    assert_memory_equal(params->values, before->values,
-                        params->offset[params->n_tensors] * sizeof(float));
-    l2_ppo_free(p);
-    l2_params_free(params);
-    l2_params_free(before);
+    struct world w;
+    world_begin(&w);
+    w.o.lora = (struct l2_lora_opts){.rank = 2, .alpha = 4, .roles = L2_LORA_ALL};
+    assert_int_equal(l2_ppo_new(&w.p, w.params, NULL, &w.o, &err), L2_OK);
+    assert_int_equal(step(&w, 0), L2_OK);
+    assert_true(w.s.kl == 0 && w.s.first_ratio_off == 0 && w.s.grad_norm > 0);
+    batch_make(&w.b);
+    assert_int_equal(step(&w, 0), L2_OK);
+    assert_true(w.s.kl != 0 && w.s.first_ratio_off == 0);
+    assert_memory_equal(w.params->values, w.ref->values, n_values(&w) * sizeof(float));
+    world_end(&w);
 }
 
 static void checkpoints(void **state)
 {
     (void)state;
-    struct l2_ppo_opts o = opts_new();
-    struct l2_params *params = params_new(), *ref = params_new(), *other = params_new();
-    struct l2_ppo *p, *q;
-    struct l2_ppo_stats s;
-    struct batch b;
+    struct world w;
+    struct l2_params *other = params_new();
+    struct l2_ppo *q;
     double mine[L2_PPO_NUMBERS] = {1, 2.5, -3}, theirs[L2_PPO_NUMBERS];
     char dir[SCRATCH_PATH];
     scratch_make(dir);
     const char *path = scratch_path(dir, "ppo.ckpt");
-    o.settings = "lr 0.01\nseed 3\n";
-    o.kl_target = 1;
-    o.kl_horizon = 50;
-    assert_int_equal(l2_ppo_new(&p, params, ref, &o, &err), L2_OK);
-    assert_int_equal(l2_ppo_new(&q, other, ref, &o, &err), L2_OK);
-    batch_make(&b);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    assert_int_equal(l2_ppo_save(p, mine, path, &err), L2_OK);
+    world_begin(&w);
+    w.o.settings = "lr 0.01\nseed 3\n";
+    w.o.kl_target = 1;
+    w.o.kl_horizon = 50;
+    assert_int_equal(l2_ppo_new(&w.p, w.params, w.ref, &w.o, &err), L2_OK);
+    assert_int_equal(l2_ppo_new(&q, other, w.ref, &w.o, &err), L2_OK);
+    batch_make(&w.b);
+    assert_int_equal(step(&w, 0), L2_OK);
+    assert_int_equal(l2_ppo_save(w.p, mine, path, &err), L2_OK);
     assert_int_equal(l2_ppo_restore(q, theirs, path, &err), L2_OK);
     assert_memory_equal(mine, theirs, sizeof mine);
-    batch_make(&b);
-    assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    batch_make(&b);
-    assert_int_equal(l2_ppo_step(q, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-    assert_memory_equal(params->values, other->values,
-                        params->offset[params->n_tensors] * sizeof(float));
-    assert_memory_equal(p->head, q->head, (hp.dim + 1) * sizeof(float));
-    assert_true(p->kl_coef == q->kl_coef && p->kl_coef != 0.01);
+    batch_make(&w.b);
+    assert_int_equal(step(&w, 0), L2_OK);
+    batch_make(&w.b);
+    assert_int_equal(l2_ppo_step(q, w.b.rollouts, BATCH, 0, &w.s, &err), L2_OK);
+    assert_memory_equal(w.params->values, other->values, n_values(&w) * sizeof(float));
+    assert_memory_equal(w.p->head, q->head, (hp.dim + 1) * sizeof(float));
+    assert_true(w.p->kl_coef == q->kl_coef && w.p->kl_coef != 0.01);
     q->opts.settings = "lr 0.02\nseed 3\n";
     assert_int_equal(l2_ppo_restore(q, theirs, path, &err), L2_ARGUMENT);
     assert_non_null(strstr(err.text, "is of a run with lr 0.01: this one has lr 0.02"));
-    q->opts.settings = o.settings;
+    q->opts.settings = w.o.settings;
     FILE *f = fopen(path, "r+b");
     assert_non_null(f);
     fseek(f, 400, SEEK_SET);
@@ -440,10 +456,8 @@ static void checkpoints(void **state)
     assert_int_equal(l2_ppo_restore(q, theirs, path, &err), L2_TRUNCATED);
     assert_int_equal(truncate(path, 4), 0);
     assert_int_equal(l2_ppo_restore(q, theirs, path, &err), L2_FORMAT);
-    l2_ppo_free(p);
+    world_end(&w);
     l2_ppo_free(q);
-    l2_params_free(params);
-    l2_params_free(ref);
     l2_params_free(other);
     scratch_remove(dir);
 }
@@ -452,32 +466,26 @@ static void checkpoints(void **state)
 static void bandit(void **state)
 {
     (void)state;
-    struct l2_ppo_opts o = opts_new();
-    struct l2_params *params = params_new(), *ref = params_new();
-    struct l2_ppo *p;
-    struct l2_ppo_stats s;
-    struct batch b;
-    batch_make(&b);
-    o.kl_coef = 0;
-    o.lr = 3e-3;
-    assert_int_equal(l2_ppo_new(&p, params, ref, &o, &err), L2_OK);
+    struct world w;
+    world_begin(&w);
+    w.o.kl_coef = 0;
+    w.o.lr = 3e-3;
+    assert_int_equal(l2_ppo_new(&w.p, w.params, w.ref, &w.o, &err), L2_OK);
     double first = 0, last = 0;
     for (int i = 0; i < 60; i++) {
         for (uint32_t k = 0; k < BATCH; k++) {
-            struct l2_rollout *r = &b.rollouts[k];
+            struct l2_rollout *r = &w.b.rollouts[k];
             r->n_prompt = r->n = 1;
-            b.prompts[k][0] = 5;
-            b.tokens[k][0] = k == 0 ? 3 : 2 * k - 1 + (k > 1);
-            r->score = b.tokens[k][0] == 3;
+            w.b.prompts[k][0] = 5;
+            w.b.tokens[k][0] = k == 0 ? 3 : 2 * k - 1 + (k > 1);
+            r->score = w.b.tokens[k][0] == 3;
         }
-        assert_int_equal(l2_ppo_step(p, b.rollouts, BATCH, 0, &s, &err), L2_OK);
-        last = exp(b.rollouts[0].logprob[0]);
+        assert_int_equal(step(&w, 0), L2_OK);
+        last = exp(w.b.rollouts[0].logprob[0]);
         first = i == 0 ? last : first;
     }
     assert_true(first < 0.3 && last > 0.9);
-    l2_ppo_free(p);
-    l2_params_free(params);
-    l2_params_free(ref);
+    world_end(&w);
 }
 
 static void views(void **state)
