@@ -337,6 +337,7 @@ static void release(struct l2_train *t)
     l2_data_free(t->held);
     l2_data_free(t->data);
     l2_params_free(t->params);
+    l2_vocab_free(t->vocab);
     l2_model_close(t->model);
     l2_pool_free(t->pool);
     for (size_t i = 0; t->fds && i < opts.data.n; i++)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/cli.h"
+#include "text/vocab.h"
 #include "train/trainer.h"
 #include "util/rapl.h"
 
@@ -31,6 +32,7 @@ struct l2_train {
     struct l2_hparams hp;   /* of what is trained */
     struct l2_model *model; /* what it begins with */
     char start[65];         /* its fingerprint */
+    struct l2_vocab *vocab; /* its vocabulary, where the streams or samples want it; or NULL */
     struct l2_pool *pool;
     struct l2_params *params;
     int *fds;

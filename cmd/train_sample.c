@@ -66,15 +66,12 @@ static int go_on(struct l2_train *t, struct l2_ids *ids, uint32_t n_known, struc
 
 int l2_train_sample(struct l2_train *t, struct l2_err *err)
 {
-    struct l2_vocab *v = NULL;
     struct l2_ids ids = {0};
     struct l2_buf text = {0};
-    if (!t->model->vocab_path)
+    if (!t->vocab)
         return l2_err_at(err, L2_ARGUMENT, t->opts->model, -1,
                          "has no vocabulary, which --sample-every wants");
-    int r = l2_vocab_open(&v, t->model->vocab_path, err);
-    if (r == L2_OK)
-        r = begin_text(t, v, &ids, err);
+    int r = begin_text(t, t->vocab, &ids, err);
     if (r == L2_OK && ids.n == 0)
         r = l2_err_set(err, L2_ARGUMENT, "no BOS to begin a sample with: want --sample-prompt");
     if (r == L2_OK && ids.n > t->trainer_opts.max_rows)
@@ -82,13 +79,12 @@ int l2_train_sample(struct l2_train *t, struct l2_err *err)
                        "--sample-prompt has %zu tokens: the context has room for %u", ids.n,
                        (unsigned)t->trainer_opts.max_rows);
     if (r == L2_OK)
-        r = go_on(t, &ids, l2_vocab_size(v), err);
+        r = go_on(t, &ids, l2_vocab_size(t->vocab), err);
     if (r == L2_OK)
-        r = l2_decode(v, ids.v, ids.n, false, &text, err);
+        r = l2_decode(t->vocab, ids.v, ids.n, false, &text, err);
     if (r == L2_OK)
         r = l2_train_report_sample(t, (const char *)text.data, text.len, err);
     l2_buf_release(&text);
     l2_ids_release(&ids);
-    l2_vocab_free(v);
     return r;
 }

@@ -12,7 +12,6 @@
 #include "model/fingerprint.h"
 #include "model/preset.h"
 #include "nn/init.h"
-#include "text/vocab.h"
 #include "util/num.h"
 
 /* The paper's: tokens of a pretraining step, sequences and pairs of the others'. */
@@ -139,19 +138,16 @@ static int open_inputs(struct l2_train *t, struct l2_err *err)
 }
 
 /* The vocabulary of the streams is the model's. */
-static int check_vocab(struct l2_train *t, struct l2_err *err)
+static int open_vocab(struct l2_train *t, struct l2_err *err)
 {
     const struct l2_header *h = l2_data_header(t->data);
-    struct l2_vocab *v = NULL;
-    if (!h->has_vocab || !t->model->vocab_path)
+    if (!t->model->vocab_path || (!h->has_vocab && t->opts->sample_every == 0))
         return L2_OK;
-    int r = l2_vocab_open(&v, t->model->vocab_path, err);
-    if (r != L2_OK)
-        return r;
-    if (memcmp(l2_vocab_hash(v), h->vocab_hash, sizeof h->vocab_hash) != 0)
+    int r = l2_vocab_open(&t->vocab, t->model->vocab_path, err);
+    if (r == L2_OK && h->has_vocab &&
+        memcmp(l2_vocab_hash(t->vocab), h->vocab_hash, sizeof h->vocab_hash) != 0)
         r = l2_err_at(err, L2_ARGUMENT, t->inputs[0].name, -1,
                       "is of another vocabulary than the model");
-    l2_vocab_free(v);
     return r;
 }
 
@@ -208,7 +204,7 @@ int l2_train_open_data(struct l2_train *t, struct l2_err *err)
         r = l2_data_new(&t->data, &t->data_opts, t->inputs, t->opts->data.n, err);
     if (r == L2_OK)
         r = l2_data_new_held(&t->held, t->data, err);
-    return r == L2_OK ? check_vocab(t, err) : r;
+    return r == L2_OK ? open_vocab(t, err) : r;
 }
 
 /* ---- the steps ---- */
