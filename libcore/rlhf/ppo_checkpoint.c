@@ -57,14 +57,10 @@ int l2_ppo_save(const struct l2_ppo *p, const double numbers[L2_PPO_NUMBERS], co
 
 static int check_file(const struct l2_map *map, struct l2_err *err)
 {
-    if (map->size < sizeof magic || memcmp(map->data, magic, sizeof magic) != 0)
-        return l2_err_at(err, L2_FORMAT, map->name, 0, "not a checkpoint of l2-ppo");
-    if (map->size < HEAD + L2_SHA256_SIZE)
-        return l2_err_at(err, L2_TRUNCATED, map->name, (int64_t)map->size, "ends in its head");
-    uint64_t version = l2_get_u64le(map->data + 8), left = map->size - HEAD - L2_SHA256_SIZE;
-    if (version != LAYOUT)
-        return l2_err_at(err, L2_UNSUPPORTED, map->name, 8, "version %llu of checkpoints: want %d",
-                         (unsigned long long)version, LAYOUT);
+    int rc = l2_sealed_head(map, magic, LAYOUT, HEAD, "l2-ppo", err);
+    if (rc != L2_OK)
+        return rc;
+    uint64_t left = map->size - HEAD - L2_SHA256_SIZE;
     uint64_t settings = l2_get_u64le(map->data + 24), pieces = l2_get_u64le(map->data + 32);
     if (settings > left || pieces > left - settings)
         return l2_err_at(err, L2_TRUNCATED, map->name, (int64_t)map->size,

@@ -106,14 +106,10 @@ struct parts {
 
 static int find_parts(const struct l2_map *map, struct parts *p, struct l2_err *err)
 {
-    if (map->size < sizeof magic || memcmp(map->data, magic, sizeof magic) != 0)
-        return l2_err_at(err, L2_FORMAT, map->name, 0, "not a checkpoint of a training run");
-    if (map->size < HEAD + L2_SHA256_SIZE)
-        return l2_err_at(err, L2_TRUNCATED, map->name, (int64_t)map->size, "ends in its head");
-    uint64_t version = l2_get_u64le(map->data + 8), left = map->size - HEAD - L2_SHA256_SIZE;
-    if (version != LAYOUT)
-        return l2_err_at(err, L2_UNSUPPORTED, map->name, 8, "version %llu of checkpoints: want %d",
-                         (unsigned long long)version, LAYOUT);
+    int rc = l2_sealed_head(map, magic, LAYOUT, HEAD, "a training run", err);
+    if (rc != L2_OK)
+        return rc;
+    uint64_t left = map->size - HEAD - L2_SHA256_SIZE;
     const uint8_t *at = map->data + HEAD;
     uint64_t sizes[3];
     for (int i = 0; i < 3; i++) {
@@ -127,7 +123,7 @@ static int find_parts(const struct l2_map *map, struct parts *p, struct l2_err *
     if (left > 0)
         return l2_err_at(err, L2_CORRUPT, map->name, (int64_t)(map->size - left),
                          "%llu bytes more than its parts have", (unsigned long long)left);
-    int rc = l2_sealed_check(map, err);
+    rc = l2_sealed_check(map, err);
     if (rc == L2_OK)
         *p = (struct parts){.step = l2_get_u64le(map->data + 16),
                             .settings = at,

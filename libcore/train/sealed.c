@@ -57,13 +57,24 @@ int l2_sealed_end(struct l2_sealed *s, int r, struct l2_err *err)
     return l2_newfile_close(&s->file, r, err);
 }
 
+int l2_sealed_head(const struct l2_map *map, const char magic[8], int version, size_t head,
+                   const char *what, struct l2_err *err)
+{
+    if (map->size < 8 || memcmp(map->data, magic, 8) != 0)
+        return l2_err_at(err, L2_FORMAT, map->name, 0, "not a checkpoint of %s", what);
+    if (map->size < head + L2_SHA256_SIZE)
+        return l2_err_at(err, L2_TRUNCATED, map->name, (int64_t)map->size, "ends in its head");
+    uint64_t theirs = l2_get_u64le(map->data + 8);
+    if (theirs != (uint64_t)version)
+        return l2_err_at(err, L2_UNSUPPORTED, map->name, 8, "version %llu of checkpoints: want %d",
+                         (unsigned long long)theirs, version);
+    return L2_OK;
+}
+
 int l2_sealed_check(const struct l2_map *map, struct l2_err *err)
 {
     uint8_t digest[L2_SHA256_SIZE];
     struct l2_sha256 sha;
-    if (map->size < sizeof digest)
-        return l2_err_at(err, L2_TRUNCATED, map->name, (int64_t)map->size,
-                         "ends before its checksum");
     l2_sha256_init(&sha);
     l2_sha256_update(&sha, map->data, map->size - sizeof digest);
     l2_sha256_final(&sha, digest);

@@ -27,7 +27,13 @@ int l2_sealed_put_u16(struct l2_sealed *s, const uint16_t *v, size_t n,
  * removed. Returns the first failure. */
 int l2_sealed_end(struct l2_sealed *s, int r, struct l2_err *err) L2_MUST_CHECK;
 
-/* L2_CORRUPT where the last bytes of the file are not the hash of those before. */
+/* Files begin with a magic of 8 bytes and a version (u64); head bytes in all, and the hash, are
+ * there at least. L2_FORMAT where it is not `what`, L2_UNSUPPORTED where it is of another version.
+ */
+int l2_sealed_head(const struct l2_map *map, const char magic[8], int version, size_t head,
+                   const char *what, struct l2_err *err) L2_MUST_CHECK;
+/* L2_CORRUPT where the last bytes of the file, whose head was seen to be there, are not the hash of
+ * those before. */
 int l2_sealed_check(const struct l2_map *map, struct l2_err *err) L2_MUST_CHECK;
 
 #endif
