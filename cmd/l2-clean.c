@@ -9,10 +9,11 @@
 
 #include "clean.h"
 #include "clean/scrub.h"
+#include "stream/json.h"
 #include "util/map.h"
 #include "util/num.h"
-#include "stream/json.h"
 #include "util/philox.h"
+#include "util/str.h"
 #include "util/utf8.h"
 
 static const char *const form_names[] = {
@@ -165,12 +166,6 @@ static int read_weights(struct cleaning *c, struct l2_err *err)
     return L2_OK;
 }
 
-static bool ends_in(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static enum clean_form form_of(const char *path)
 {
     if (opts.text)
@@ -179,7 +174,7 @@ static enum clean_form form_of(const char *path)
         return CLEAN_LINES;
     if (opts.paragraphs)
         return CLEAN_PARAGRAPHS;
-    return opts.jsonl || ends_in(path, ".jsonl") ? CLEAN_JSONL : CLEAN_STREAM;
+    return opts.jsonl || l2_ends_in(path, ".jsonl") ? CLEAN_JSONL : CLEAN_STREAM;
 }
 
 static int open_sources(struct cleaning *c, struct l2_err *err)
@@ -261,7 +256,7 @@ static int add_evaluation(struct cleaning *c, const char *path, struct l2_err *e
     for (int64_t number = 1; r == L2_OK; number++) {
         r = l2_input_line(&in, true, L2_MAX_RECORD, &line, &n, &terminated, err);
         if (r == L2_OK && n > 0)
-            r = add_sample(c, line, n, name, number, ends_in(path, ".jsonl"), err);
+            r = add_sample(c, line, n, name, number, l2_ends_in(path, ".jsonl"), err);
     }
     l2_input_release(&in);
     l2_cli_close_input(fd);
@@ -436,7 +431,7 @@ static int write_report(struct l2_cli *cli, const char *path, const json_t *repo
 {
     struct l2_buf out = {0};
     int fd = -1, r = L2_OK;
-    if (ends_in(path, ".json")) {
+    if (l2_ends_in(path, ".json")) {
         char *text = json_dumps(report, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         r = text ? l2_buf_append_str(&out, text, err) : l2_err_memory(err, 1);
         if (r == L2_OK)

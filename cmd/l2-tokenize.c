@@ -10,6 +10,7 @@
 #include "data/shape.h"
 #include "stream/json.h"
 #include "util/input.h"
+#include "util/str.h"
 #include "util/utf8.h"
 
 static struct {
@@ -98,16 +99,10 @@ struct encoding {
     uint64_t bytes_done, bytes_total; /* of all inputs; total 0: not known */
 };
 
-static bool ends_in_jsonl(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 6 && strcmp(path + n - 6, ".jsonl") == 0;
-}
-
 /* The form of one operand. False: it has to be said. */
 static bool form_of(const char *path, enum form *out)
 {
-    if (!opts.text && !opts.lines && !opts.jsonl && !ends_in_jsonl(path))
+    if (!opts.text && !opts.lines && !opts.jsonl && !l2_ends_in(path, ".jsonl"))
         return false;
     *out = opts.text ? FORM_TEXT : opts.lines ? FORM_LINES : FORM_JSONL;
     return true;

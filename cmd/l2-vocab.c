@@ -11,6 +11,7 @@
 #include "text/bpe_train.h"
 #include "text/vocab_write.h"
 #include "util/input.h"
+#include "util/str.h"
 
 static struct {
     int64_t size, max_chars;
@@ -171,19 +172,13 @@ static int count_stream(struct l2_cli *cli, struct l2_bpe_words *words, int fd, 
     return r;
 }
 
-static bool ends_in(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static int count_file(struct l2_cli *cli, struct l2_bpe_words *words, const char *path,
                       struct l2_err *err)
 {
     int fd;
     const char *name;
-    bool rows = opts.jsonl || (!opts.stream && ends_in(path, ".jsonl"));
-    bool stream = opts.stream || (!opts.jsonl && ends_in(path, ".l2s"));
+    bool rows = opts.jsonl || (!opts.stream && l2_ends_in(path, ".jsonl"));
+    bool stream = opts.stream || (!opts.jsonl && l2_ends_in(path, ".l2s"));
     int r = l2_cli_open_input(cli, path, &fd, &name, err);
     if (r != L2_OK)
         return r;

@@ -13,6 +13,7 @@
 #include "text/tokjson_write.h"
 #include "text/vocab_write.h"
 #include "util/gguf.h"
+#include "util/str.h"
 
 const char *const model_types[] = {"F32", "F16", "BF16", "Q8_0", "Q4_K", "Q6_K", NULL};
 
@@ -25,12 +26,6 @@ struct mean {
     float *row;            /* of one model; owned */
     uint64_t done, total;
 };
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
 
 void model_drop(const struct l2_tensor *t)
 {
@@ -257,7 +252,7 @@ int model_write_rows(struct l2_cli *cli, const struct model_out *out, const stru
                      struct l2_err *err)
 {
     struct l2_model view = *m; /* but of other hyper-parameters */
-    bool gguf = ends_with(out->path, ".gguf");
+    bool gguf = l2_ends_in(out->path, ".gguf");
     struct l2_gguf_opts o = {.dtype = L2_F32};
     view.hp = *hp;
     if (out->type < 0) {

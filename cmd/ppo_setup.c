@@ -12,6 +12,7 @@
 #include "common/report.h"
 #include "model/fingerprint.h"
 #include "sample/admit.h"
+#include "util/grow.h"
 #include "util/num.h"
 #include "util/philox.h"
 
@@ -21,16 +22,10 @@
 
 static int add(struct l2_prompts *p, struct l2_record *rec, struct l2_err *err)
 {
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? 2 * p->cap : 64;
-        struct l2_record **v = realloc(p->v, cap * sizeof(struct l2_record *));
-        if (!v)
-            return l2_err_memory(err, cap * sizeof(struct l2_record *));
-        p->v = v;
-        p->cap = cap;
-    }
-    p->v[p->n++] = rec;
-    return L2_OK;
+    int rc = l2_grow(&p->v, p->n, &p->cap, 1, sizeof(struct l2_record *), err);
+    if (rc == L2_OK)
+        p->v[p->n++] = rec;
+    return rc;
 }
 
 void l2_ppo_batch_free(struct l2_prompts *p)

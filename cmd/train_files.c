@@ -15,6 +15,7 @@
 #include "model/safetensors.h"
 #include "model/tensors.h"
 #include "util/num.h"
+#include "util/str.h"
 
 #define PATH_BYTES 4096
 
@@ -74,10 +75,8 @@ int l2_train_tidy(const char *dir, struct l2_err *err)
         return errno == ENOENT ? L2_OK : l2_err_sys(err, errno, dir, "cannot open directory");
     const struct dirent *e;
     while (r == L2_OK && (e = readdir(d))) {
-        size_t n = strlen(e->d_name);
-        if (strncmp(e->d_name, "step-", 5) == 0 && n > 4 &&
-            strcmp(e->d_name + n - 4, ".tmp") == 0 && unlinkat(dirfd(d), e->d_name, 0) != 0 &&
-            errno != ENOENT)
+        if (strncmp(e->d_name, "step-", 5) == 0 && l2_ends_in(e->d_name, ".tmp") &&
+            unlinkat(dirfd(d), e->d_name, 0) != 0 && errno != ENOENT)
             r = l2_err_sys(err, errno, e->d_name, "cannot remove");
     }
     closedir(d);

@@ -13,6 +13,7 @@
 #include "model/preset.h"
 #include "nn/init.h"
 #include "util/num.h"
+#include "util/str.h"
 
 /* The paper's: tokens of a pretraining step, sequences and pairs of the others'. */
 #define PRETRAIN_TOKENS 4194304
@@ -74,18 +75,12 @@ static int load_params(struct l2_train *t, struct l2_err *err)
     return r;
 }
 
-static bool is_preset(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 5 && strcmp(path + n - 5, ".yaml") == 0;
-}
-
 int l2_train_open_model(struct l2_train *t, struct l2_err *err)
 {
     const char *path = t->opts->model;
     uint8_t digest[L2_SHA256_SIZE];
     int r;
-    if (t->opts->plan && is_preset(path)) {
+    if (t->opts->plan && l2_ends_in(path, ".yaml")) {
         r = l2_preset_read(path, &t->hp, err);
         if (r == L2_OK)
             r = l2_preset_finish(&t->hp, path, err);

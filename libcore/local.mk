@@ -14,6 +14,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/gguf.h \
 	%D%/util/gguf_build.c \
 	%D%/util/gguf_build.h \
+	%D%/util/grow.c \
+	%D%/util/grow.h \
 	%D%/util/ids.c \
 	%D%/util/ids.h \
 	%D%/util/input.c \
@@ -34,6 +36,8 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/rapl.h \
 	%D%/util/sha256.c \
 	%D%/util/sha256.h \
+	%D%/util/str.c \
+	%D%/util/str.h \
 	%D%/util/utf8.c \
 	%D%/util/utf8.h
 libcore_libl2_a_SOURCES += \

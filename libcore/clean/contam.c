@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "clean/charclass.h"
+#include "util/grow.h"
 
 /* All samples stand one behind the other in `tokens`. Every place where a span can begin is in a
  * chain of places with the same first tokens; a filter of bits keeps most lookups short. */
@@ -71,25 +72,6 @@ void l2_contam_free(struct l2_contam *c)
     free(c);
 }
 
-/* Room for n more elements of a growing array. */
-static int grow(void **v, size_t *cap, size_t n, size_t more, size_t size, struct l2_err *err)
-{
-    size_t want = *cap ? *cap : 64;
-    while (want - n < more) {
-        if (want > SIZE_MAX / 4 / size)
-            return l2_err_memory(err, want);
-        want *= 2;
-    }
-    if (want == *cap)
-        return L2_OK;
-    void *grown = realloc(*v, want * size);
-    if (!grown)
-        return l2_err_memory(err, want * size);
-    *v = grown;
-    *cap = want;
-    return L2_OK;
-}
-
 int l2_contam_add_set(struct l2_contam *c, const char *name, struct l2_err *err)
 {
     struct set *sets = realloc(c->sets, (c->n_sets + 1) * sizeof *sets);
@@ -109,12 +91,9 @@ int l2_contam_add_sample(struct l2_contam *c, const uint64_t *tokens, size_t n, 
     if (c->n_tokens + n >= UINT32_MAX || c->n_samples + 1 >= UINT32_MAX)
         return l2_err_set(err, L2_LIMIT, "evaluation sets of more than %lu tokens",
                           (unsigned long)UINT32_MAX);
-    void *v = c->tokens, *samples = c->samples;
-    int r = grow(&v, &c->tokens_cap, c->n_tokens, n, sizeof *c->tokens, err);
-    c->tokens = v;
+    int r = l2_grow(&c->tokens, c->n_tokens, &c->tokens_cap, n, sizeof *c->tokens, err);
     if (r == L2_OK)
-        r = grow(&samples, &c->samples_cap, c->n_samples, 1, sizeof *c->samples, err);
-    c->samples = samples;
+        r = l2_grow(&c->samples, c->n_samples, &c->samples_cap, 1, sizeof *c->samples, err);
     if (r != L2_OK)
         return r;
     if (n > 0)

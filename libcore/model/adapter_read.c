@@ -104,21 +104,11 @@ static int read_config(struct l2_adapter *a, struct l2_err *err)
 
 /* ---- the tensors ---- */
 
-static bool dtype_of(const char *name, enum l2_dtype *out)
-{
-    for (int t = L2_F32; t <= L2_BF16; t++) {
-        *out = (enum l2_dtype)t;
-        if (strcmp(name, l2_dtype_name(*out)) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int take(struct l2_adapter *a, struct l2_tensor *t, const struct l2_st_entry *e,
                 uint32_t rows, uint32_t cols, struct l2_err *err)
 {
     *t = (struct l2_tensor){.rows = rows, .cols = cols, .data = a->map.data + e->begin};
-    if (!dtype_of(e->dtype, &t->dtype))
+    if (!l2_dtype_parse(e->dtype, &t->dtype))
         return l2_err_at(err, L2_UNSUPPORTED, a->map.name, (int64_t)e->begin,
                          "%.200s: type %.80s is not supported: want F32, F16 or BF16", e->name,
                          e->dtype);

@@ -85,16 +85,6 @@ static int identify(const struct l2_hparams *hp, const char *name, const char *f
         (unsigned)hp->n_layers);
 }
 
-static bool dtype_of(const char *name, enum l2_dtype *out)
-{
-    for (int t = L2_F32; t <= L2_BF16; t++) {
-        *out = (enum l2_dtype)t;
-        if (strcmp(name, l2_dtype_name(*out)) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Norms and biases have one dimension on disk, all else two. */
 static int check_shape(const struct l2_st_entry *e, uint32_t rows, uint32_t cols, bool is_matrix,
                        const char *file, struct l2_err *err)
@@ -127,7 +117,7 @@ static int take_tensor(struct l2_model *m, const struct l2_st_entry *e, const st
         return r;
     l2_tensor_at(&m->hp, index, &role, &layer);
     l2_role_shape(&m->hp, role, &t.rows, &t.cols);
-    if (!dtype_of(e->dtype, &t.dtype))
+    if (!l2_dtype_parse(e->dtype, &t.dtype))
         return l2_err_at(err, L2_UNSUPPORTED, map->name, (int64_t)e->begin,
                          "%.200s: type %.80s is not supported: want F32, F16 or BF16", e->name,
                          e->dtype);

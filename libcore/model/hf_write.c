@@ -19,6 +19,7 @@
 #include "model/newdir.h"
 #include "model/safetensors.h"
 #include "util/num.h"
+#include "util/str.h"
 
 #define CHUNK_VALUES ((size_t)1 << 18) /* converted and written at once, in whole rows */
 
@@ -240,12 +241,6 @@ static int copy_bytes(int fd, const char *from, struct l2_newfile *to, struct l2
     }
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static int copy_file(struct writer *w, const char *path, const char *name, struct l2_err *err)
 {
     struct l2_newfile f;
@@ -263,9 +258,9 @@ static int copy_file(struct writer *w, const char *path, const char *name, struc
 static int copy_vocab(struct writer *w, const char *path, struct l2_err *err)
 {
     return copy_file(w, path,
-                     ends_with(path, ".bin")    ? "tokenizer.bin"
-                     : ends_with(path, ".json") ? "tokenizer.json"
-                                                : "tokenizer.model",
+                     l2_ends_in(path, ".bin")    ? "tokenizer.bin"
+                     : l2_ends_in(path, ".json") ? "tokenizer.json"
+                                                 : "tokenizer.model",
                      err);
 }
 
@@ -278,7 +273,7 @@ static int copy_files(struct writer *w, struct l2_err *err)
     char path[L2_HF_PATH];
     int r = L2_OK;
     for (size_t i = 0; w->opts->files_from && i < sizeof names / sizeof *names && r == L2_OK; i++) {
-        if ((w->opts->vocab_path && ends_with(w->opts->vocab_path, names[i])) ||
+        if ((w->opts->vocab_path && l2_ends_in(w->opts->vocab_path, names[i])) ||
             (w->opts->vocab_bytes && strcmp(names[i], w->opts->vocab_name) == 0) ||
             (w->opts->vocab_config && strcmp(names[i], "tokenizer_config.json") == 0))
             continue;

@@ -202,6 +202,16 @@ const char *l2_dtype_name(enum l2_dtype t)
     return names[t];
 }
 
+bool l2_dtype_parse(const char *name, enum l2_dtype *out)
+{
+    for (int t = L2_F32; t <= L2_BF16; t++) {
+        *out = (enum l2_dtype)t;
+        if (strcmp(name, l2_dtype_name(*out)) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Bytes of n values, whole blocks where t is quantised. */
 static size_t values_size(const struct l2_tensor *t, size_t n)
 {

@@ -57,6 +57,8 @@ void l2_tensor_name(enum l2_role role, uint32_t layer, char *out, size_t out_siz
 enum l2_dtype { L2_F32, L2_F16, L2_BF16, L2_QUANTISED };
 size_t l2_dtype_size(enum l2_dtype t);      /* bytes of a value; not of L2_QUANTISED */
 const char *l2_dtype_name(enum l2_dtype t); /* "F32", ... */
+/* True where name is that of F32, F16 or BF16. */
+bool l2_dtype_parse(const char *name, enum l2_dtype *out);
 
 /* A byte view into a mapped file; data has any alignment. */
 struct l2_tensor {

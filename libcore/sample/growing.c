@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/grow.h"
+
 void l2_growing_release(struct l2_growing *g)
 {
     l2_ids_release(&g->tokens);
@@ -35,17 +37,6 @@ int l2_growing_begin(struct l2_growing *g, const struct l2_growing_rules *rules,
     return before ? l2_ids_append_n(&g->tokens, before, n_before, err) : L2_OK;
 }
 
-static int grow_array(void *array, size_t n, size_t size, struct l2_err *err)
-{
-    void *p;
-    memcpy(&p, array, sizeof p);
-    p = realloc(p, n * size);
-    if (!p)
-        return l2_err_memory(err, n * size);
-    memcpy(array, &p, sizeof p);
-    return L2_OK;
-}
-
 /* Room for one more token. */
 static int grow(struct l2_growing *g, struct l2_err *err)
 {
@@ -53,9 +44,9 @@ static int grow(struct l2_growing *g, struct l2_err *err)
     int rc;
     if (g->n < g->cap)
         return L2_OK;
-    if ((rc = grow_array(&g->logprobs, cap, sizeof *g->logprobs, err)) < 0 ||
-        (rc = grow_array(&g->sampled, cap, sizeof *g->sampled, err)) < 0 ||
-        (rc = grow_array(&g->ends, cap, sizeof *g->ends, err)) < 0)
+    if ((rc = l2_resize(&g->logprobs, cap, sizeof *g->logprobs, err)) < 0 ||
+        (rc = l2_resize(&g->sampled, cap, sizeof *g->sampled, err)) < 0 ||
+        (rc = l2_resize(&g->ends, cap, sizeof *g->ends, err)) < 0)
         return rc;
     g->cap = cap;
     return L2_OK;

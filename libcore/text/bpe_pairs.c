@@ -9,27 +9,17 @@
 #include <string.h>
 
 #include "text/piece_index.h"
+#include "util/grow.h"
 #include "util/num.h"
 
 #define NONE UINT32_MAX
 
-/* Room for one more of size bytes each in *v. */
+/* Room for one more of size bytes each in *v; places are counted in 32 bits. */
 static int grow(void *v, size_t n, size_t *cap, size_t size, struct l2_err *err)
 {
-    void *old, *bigger;
-    size_t bytes;
-    if (n < *cap)
-        return L2_OK;
-    size_t want = *cap ? *cap * 2 : 256;
-    if (want > NONE || !l2_mul_size(want, size, &bytes))
+    if (n >= *cap && *cap > NONE / 2)
         return l2_err_set(err, L2_LIMIT, "too many pairs: %zu", n);
-    memcpy(&old, v, sizeof old);
-    bigger = realloc(old, bytes);
-    if (!bigger)
-        return l2_err_memory(err, bytes);
-    memcpy(v, &bigger, sizeof bigger);
-    *cap = want;
-    return L2_OK;
+    return l2_grow(v, n, cap, 1, size, err);
 }
 
 static uint32_t *new_slots(size_t n, struct l2_err *err)

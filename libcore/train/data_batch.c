@@ -5,33 +5,16 @@
 #include <stdlib.h>
 
 #include "train/data_state.h"
+#include "util/grow.h"
 #include "util/num.h"
-
-/* Room for one object of size bytes more. */
-static int grow(void **v, size_t n, size_t *cap, size_t size, struct l2_err *err)
-{
-    size_t want = *cap ? *cap * 2 : 256, bytes;
-    if (n < *cap)
-        return L2_OK;
-    if (!l2_mul_size(want, size, &bytes))
-        return l2_err_memory(err, SIZE_MAX);
-    void *p = realloc(*v, bytes);
-    if (!p)
-        return l2_err_memory(err, bytes);
-    *v = p;
-    *cap = want;
-    return L2_OK;
-}
 
 int l2_data_add_span(struct l2_data *d, size_t n, uint32_t parent, uint32_t *span,
                      struct l2_err *err)
 {
-    void *v = d->spans;
     *span = parent;
     if (n == 0)
         return L2_OK;
-    int rc = grow(&v, d->n_spans, &d->cap_spans, sizeof *d->spans, err);
-    d->spans = v;
+    int rc = l2_grow(&d->spans, d->n_spans, &d->cap_spans, 1, sizeof *d->spans, err);
     if (rc != L2_OK)
         return rc;
     *span = (uint32_t)d->n_spans;
@@ -42,9 +25,7 @@ int l2_data_add_span(struct l2_data *d, size_t n, uint32_t parent, uint32_t *spa
 
 int l2_data_add_target(struct l2_data *d, size_t row, uint32_t token, struct l2_err *err)
 {
-    void *v = d->targets;
-    int rc = grow(&v, d->n_targets, &d->cap_targets, sizeof *d->targets, err);
-    d->targets = v;
+    int rc = l2_grow(&d->targets, d->n_targets, &d->cap_targets, 1, sizeof *d->targets, err);
     if (rc == L2_OK)
         d->targets[d->n_targets++] = (struct l2_target){.row = (uint32_t)row, .token = token};
     return rc;
@@ -52,9 +33,7 @@ int l2_data_add_target(struct l2_data *d, size_t row, uint32_t token, struct l2_
 
 int l2_data_add_pair(struct l2_data *d, const struct l2_data_pair *pair, struct l2_err *err)
 {
-    void *v = d->pairs;
-    int rc = grow(&v, d->n_pairs, &d->cap_pairs, sizeof *d->pairs, err);
-    d->pairs = v;
+    int rc = l2_grow(&d->pairs, d->n_pairs, &d->cap_pairs, 1, sizeof *d->pairs, err);
     if (rc == L2_OK)
         d->pairs[d->n_pairs++] = *pair;
     return rc;

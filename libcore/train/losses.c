@@ -7,26 +7,15 @@
 #include <string.h>
 
 #include "train/trainer_state.h"
-
-static int grow(void **v, size_t n, size_t size, struct l2_err *err)
-{
-    void *p = realloc(*v, n * size);
-    if (!p)
-        return l2_err_memory(err, n * size);
-    *v = p;
-    return L2_OK;
-}
+#include "util/grow.h"
 
 static int reserve_targets(struct l2_trainer *t, size_t n, struct l2_err *err)
 {
-    void *logprob = t->logprob, *coefficient = t->coefficient;
     if (n <= t->cap_targets)
         return L2_OK;
-    int rc = grow(&logprob, n, sizeof *t->logprob, err);
-    t->logprob = logprob;
+    int rc = l2_resize(&t->logprob, n, sizeof *t->logprob, err);
     if (rc == L2_OK)
-        rc = grow(&coefficient, n, sizeof *t->coefficient, err);
-    t->coefficient = coefficient;
+        rc = l2_resize(&t->coefficient, n, sizeof *t->coefficient, err);
     if (rc != L2_OK)
         return rc;
     t->cap_targets = n;
@@ -37,17 +26,13 @@ static int reserve_targets(struct l2_trainer *t, size_t n, struct l2_err *err)
 
 static int reserve_pairs(struct l2_trainer *t, size_t n, struct l2_err *err)
 {
-    void *scores = t->scores, *dscores = t->dscores, *rows = t->rows;
     if (n <= t->cap_pairs)
         return L2_OK;
-    int rc = grow(&scores, 2 * n, sizeof *t->scores, err);
-    t->scores = scores;
+    int rc = l2_resize(&t->scores, 2 * n, sizeof *t->scores, err);
     if (rc == L2_OK)
-        rc = grow(&dscores, 2 * n, sizeof *t->dscores, err);
-    t->dscores = dscores;
+        rc = l2_resize(&t->dscores, 2 * n, sizeof *t->dscores, err);
     if (rc == L2_OK)
-        rc = grow(&rows, 2 * n, sizeof *t->rows, err);
-    t->rows = rows;
+        rc = l2_resize(&t->rows, 2 * n, sizeof *t->rows, err);
     if (rc == L2_OK)
         t->cap_pairs = n;
     return rc;

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "util/grow.h"
+#include "util/str.h"
 #include "util/arena.h"
 #include "util/buf.h"
 #include "util/input.h"
@@ -330,6 +332,35 @@ static int idle_flush(void *arg, struct l2_err *err)
     return L2_OK;
 }
 
+static void test_grow(void **state)
+{
+    (void)state;
+    uint64_t *v = NULL;
+    size_t cap = 0;
+    struct l2_err err;
+    for (size_t n = 0; n < 1000; n++) {
+        size_t before = cap;
+        assert_int_equal(l2_grow(&v, n, &cap, 1, sizeof *v, &err), L2_OK);
+        assert_true(cap > n && (cap == before || cap >= 2 * before));
+        v[n] = n * n;
+    }
+    assert_int_equal(l2_grow(&v, 1000, &cap, 5000, sizeof *v, &err), L2_OK);
+    assert_true(cap >= 6000 && v[999] == 998001);
+    assert_int_equal(l2_grow(&v, 1000, &cap, SIZE_MAX / 2, sizeof *v, &err), L2_MEMORY);
+    assert_int_equal(l2_resize(&v, SIZE_MAX / 4, sizeof *v, &err), L2_MEMORY);
+    assert_true(cap >= 6000 && v[999] == 998001);
+    assert_int_equal(l2_resize(&v, 1000, sizeof *v, &err), L2_OK);
+    assert_true(v[999] == 998001);
+    free(v);
+}
+
+static void test_ends_in(void **state)
+{
+    (void)state;
+    assert_true(l2_ends_in("a.jsonl", ".jsonl") && l2_ends_in(".x", ".x") && l2_ends_in("a", ""));
+    assert_false(l2_ends_in("jsonl", ".jsonl") || l2_ends_in("a.jsonl.gz", ".jsonl"));
+}
+
 /* What lies behind the line does not count: a last line has no end of its own. */
 static void test_blank_line(void **state)
 {
@@ -414,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_half_floats),   cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_philox),        cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_arena),         cmocka_unit_test(test_input_lines),
+        cmocka_unit_test(test_grow),          cmocka_unit_test(test_ends_in),
         cmocka_unit_test(test_blank_line),    cmocka_unit_test(test_input_idle),
         cmocka_unit_test(test_pool),          cmocka_unit_test(test_map),
     };
