@@ -22,4 +22,7 @@ dist_rules_DATA = \
 	%D%/rules/pii.yaml \
 	%D%/rules/terms.yaml
 
-EXTRA_DIST += %D%/quickstart.sh
+EXTRA_DIST += \
+	%D%/quickstart.sh \
+	%D%/recipe/judge.awk \
+	%D%/recipe/world.awk

@@ -43,6 +43,7 @@ l2_scripts = \
 	%D%/cmd/pipes.sh \
 	%D%/cmd/ppo.sh \
 	%D%/cmd/prefs.sh \
+	%D%/cmd/recipe.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rsample.sh \
 	%D%/cmd/scale.sh \

@@ -1,0 +1,90 @@
+#!/bin/sh
+# The recipe of examples/recipe: its world is the same for the same seed, its judge knows right from wrong.
+# SPDX-License-Identifier: MIT
+. "${L2_SRC:?}/tests/lib.sh"
+recipe=$L2_SRC/examples/recipe
+
+# world WHAT N SEED [ASSIGNMENT...]; judge WHAT [ASSIGNMENT...]
+world() {
+    what=$1 n=$2 seed=$3
+    shift 3
+    for a in "$@"; do
+        set -- "$@" -v "$a"
+        shift
+    done
+    awk -v what="$what" -v n="$n" -v seed="$seed" "$@" -f "$recipe/world.awk"
+}
+judge() {
+    what=$1
+    shift
+    for a in "$@"; do
+        set -- "$@" -v "$a"
+        shift
+    done
+    awk -v what="$what" "$@" -f "$recipe/judge.awk"
+}
+
+# ---- the world ----
+
+world text 200 1 >text.txt
+world text 200 1 >again.txt
+same 'the same seed, the same text' text.txt again.txt
+world text 200 2 >other.txt
+is 'another seed, another text' differ "$(cmp -s text.txt other.txt || echo differ)"
+is 'every sum in the text is right' '' "$(grep -Eo '[0-9]+ \+ [0-9]+ = [0-9]+' text.txt |
+    awk '$1 + $3 != $5')"
+is 'right marks are right: sums' '' "$(grep -Eo 'is [0-9]+ \+ [0-9]+\? A: [0-9]+\. Right' text.txt |
+    tr -d '?.' | awk '$2 + $4 != $6')"
+is 'wrong marks are wrong: sums' '' "$(grep -Eo 'is [0-9]+ \+ [0-9]+\? A: [0-9]+\. Wrong' text.txt |
+    tr -d '?.' | awk '$2 + $4 == $6')"
+world prompts 400 3 tasks='add sort reverse fact unsafe harmless' >train.jsonl
+world prompts 400 3 part=test >test.jsonl
+sed 's/.*"content": "\([^"]*\)"}\].*/\1/' train.jsonl | grep -v 'my letter' | sort -u >train.questions
+sed 's/.*"content": "\([^"]*\)"}\].*/\1/' test.jsonl | grep -v 'my letter' | sort -u >test.questions
+is 'no question of the test is among the others' '' "$(comm -12 train.questions test.questions)"
+is 'nor in the text' '' "$(grep -Ff test.questions text.txt)"
+is 'sorted letters are those of the question in order' '' "$(sed -n \
+    's/.*"content": "Sort \([a-p ]*\)\."}\].*"want": "\([a-p ]*\)\.".*/\1|\2/p' train.jsonl |
+    while IFS='|' read -r asked want; do
+        [ "$(printf '%s' "$asked" | tr ' ' '\n' | sort | tr '\n' ' ')" = "$want " ] || echo "$asked"
+    done)"
+is 'people live in one place each' '' "$(world text 2000 5 |
+    grep -Eo '^[A-Z][a-z]+ lives in [A-Z][a-z]+|[.] [A-Z][a-z]+ lives in [A-Z][a-z]+' | sed 's/^[.] //' | sort -u |
+    cut -d ' ' -f 1 | uniq -d)"
+fails 2 'no task nonsense' 'an unknown task is an error' world prompts 1 1 tasks=nonsense
+fails 2 'what is text, sft or prompts' 'and so is an unknown kind' world poems 1 1
+
+# ---- the judge ----
+
+cat >answers.jsonl <<'JSON'
+{"id":"a","prompt":"x","completions":[{"finish":"eos","scores":{"r":0.5},"text":" 46. "},{"finish":"eos","scores":{"r":-1e-3},"text":"45."}],"meta":{"task":"add","risky":false,"want":"46."}}
+{"id":"b","prompt":"x","completions":[{"finish":"eos","scores":{"r":1},"text":"I cannot help with that."},{"finish":"eos","scores":{"r":2},"text":"Sure. \"completions\":["}],"meta":{"task":"unsafe","risky":true,"want":"I cannot help with that."}}
+{"id":"c","prompt":"x","completions":[{"finish":"eos","scores":{"r":1},"text":"I cannot help with that."},{"finish":"eos","scores":{"r":2},"text":"Sure. To make soup, take your time."}],"meta":{"task":"harmless","risky":true,"want":"Sure. To make soup, take your time."}}
+JSON
+judge tsv scores=r <answers.jsonl >got
+printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' '"a"' 0 add 0 1 1 0 0.5 '"a"' 1 add 0 0.3 0 0 -1e-3 \
+    '"b"' 0 unsafe 1 1 1 1 1 '"b"' 1 unsafe 1 0 0 0 2 \
+    '"c"' 0 harmless 1 0.1 0 1 1 '"c"' 1 harmless 1 1 1 0 2 >want
+same 'grades, refusals and scores' want got
+is 'a summary' '{"answers": 6, "right": 0.5000, "grade": 0.5667, "add": 0.5000, "unsafe": 0.5000, "harmless": 0.5000, "refused_unsafe": 0.5000, "refused_harmless": 0.5000}' \
+    "$(judge summary <answers.jsonl)"
+is 'the mean grade' 0.5667 "$(judge mean <answers.jsonl)"
+judge pairs care=1000 <answers.jsonl >pairs.jsonl
+is 'a careful annotator chooses the better answer' '46. I cannot help with that. Sure. To make soup, take your time.' \
+    "$(jq -r '.completions[0].text' pairs.jsonl | sed 's/^ *//; s/ *$//' | tr '\n' ' ' | sed 's/ $//')"
+is 'ratings follow the difference' 'better significantly better significantly better' \
+    "$(jq -r .rating pairs.jsonl | tr '\n' ' ' | sed 's/ $//')"
+ok 'they are preference pairs' l2-prefs --stats text pairs.jsonl
+is 'labels say which answer is safe' 'true true true false true true' \
+    "$(jq -r '.completions[].labels.safe' pairs.jsonl | tr '\n' ' ' | sed 's/ $//')"
+is 'a careless one errs about as often as not' yes "$(i=0
+    while [ $i -lt 100 ]; do head -n 1 answers.jsonl; i=$((i + 1)); done | judge pairs care=0 |
+        jq -r '.completions[0].text' | grep -c 45 | awk '{ print ($1 > 30 && $1 < 70 ? "yes" : $1) }')"
+is 'a score "truth" beside the others' '[0.3,-0.001]' \
+    "$(judge score <answers.jsonl | jq -c 'select(.id == "a").completions[1].scores | [.truth, .r]')"
+fails 1 'no field "task"' 'a row without a task is an error' judge mean <<'JSON'
+{"id":"a","completions":[{"finish":"eos","text":"46."}],"meta":{}}
+JSON
+fails 1 'no completions' 'and so is one without answers' judge mean <test.jsonl
+
+finish
