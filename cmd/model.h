@@ -4,6 +4,7 @@
 #define L2_CMD_MODEL_H
 
 #include "common/cli.h"
+#include "kern/backend.h"
 #include "kern/kv_block.h"
 #include "model/model.h"
 #include "text/vocab.h"
@@ -66,10 +67,12 @@ int model_write_adapted(struct l2_cli *cli, const struct model_out *out, struct 
 /* How far two checkpoints are apart, tensor by tensor, and on a text. */
 struct model_compare {
     bool json;
-    const char *text;        /* a file, or NULL */
-    const char *vocab;       /* -z, or NULL: the first model's own */
-    int64_t max_tokens;      /* of the text */
-    enum l2_kv_type kv_type; /* of the second model; the first one keeps f32 */
+    const char *text;           /* a file, or NULL */
+    const char *vocab;          /* -z, or NULL: the first model's own */
+    int64_t max_tokens;         /* of the text */
+    enum l2_kv_type kv_type;    /* of the second model; the first one keeps f32 */
+    enum l2_pack_type quantize; /* likewise */
+    bool narrow;                /* likewise: activations */
 };
 int model_compare(struct l2_cli *cli, const struct model_compare *c, struct l2_model *a,
                   struct l2_model *b, struct l2_err *err) L2_MUST_CHECK;

@@ -21,8 +21,8 @@ static struct {
     const char *text;
     const char *vocab;
     int64_t max_tokens;
-    int kv_type; /* of the second model */
-} opts = {.max_tokens = 4096};
+    int kv_type, quantize, activations; /* of the second model */
+} opts = {.max_tokens = 4096, .activations = 1};
 
 const struct l2_opt model_compare_options[] = {
     {.name = "json", .kind = L2_OPT_FLAG, .target = &opts.json, .help = "print one JSON object"},
@@ -40,6 +40,18 @@ const struct l2_opt model_compare_options[] = {
      .target = &opts.max_tokens,
      .help = "of the text's beginning"},
     OPT_KV_TYPE(kv_type, "how the second model's keys and values are kept"),
+    {.name = "quantize",
+     .kind = L2_OPT_CHOICE,
+     .arg = "TYPE",
+     .choices = l2_quantize_names,
+     .target = &opts.quantize,
+     .help = "what the second model's matrices are made while they are loaded"},
+    {.name = "activations",
+     .kind = L2_OPT_CHOICE,
+     .arg = "TYPE",
+     .choices = l2_activation_names,
+     .target = &opts.activations,
+     .help = "what they are multiplied with"},
     OPT_VOCAB("the vocabulary that the text is tokenised with, in place of the first model's"),
     L2_OPT_TABLE_END,
 };
@@ -180,13 +192,14 @@ static int run_window(struct l2_engine *e, const uint32_t *tokens, size_t n, con
 }
 
 static int make_engine(struct l2_engine **out, const struct l2_model *m, enum l2_kv_type kv_type,
-                       struct l2_pool *pool, struct l2_err *err)
+                       const struct l2_weights_opts *pack, struct l2_pool *pool, struct l2_err *err)
 {
     uint64_t blocks = l2_kv_blocks_for(m->hp.context);
     const struct l2_engine_opts o = {.backend = &l2_backend_native,
                                      .pool = pool,
                                      .max_rows = WINDOW,
                                      .max_outputs = WINDOW,
+                                     .pack = *pack,
                                      .kv_type = kv_type,
                                      .kv_bytes = blocks * l2_kv_block_bytes(&m->hp, kv_type)};
     return l2_engine_new(out, m, &o, err);
@@ -194,9 +207,10 @@ static int make_engine(struct l2_engine **out, const struct l2_model *m, enum l2
 
 /* Windows that begin with BOS, where there is one. */
 static int predict(struct l2_cli *cli, struct predictions *p, const struct l2_model *a,
-                   const struct l2_model *b, enum l2_kv_type kv_type, const struct l2_ids *ids,
-                   struct l2_err *err)
+                   const struct l2_model *b, const struct model_compare *c,
+                   const struct l2_ids *ids, struct l2_err *err)
 {
+    const struct l2_weights_opts as_is = {0}, packed = {.type = c->quantize, .narrow = c->narrow};
     struct l2_engine *ea = NULL, *eb = NULL;
     struct l2_pool *pool = NULL;
     uint32_t window[WINDOW + 1];
@@ -204,9 +218,9 @@ static int predict(struct l2_cli *cli, struct predictions *p, const struct l2_mo
     bool bos = a->hp.bos != L2_NO_TOKEN;
     int r = l2_pool_new(&pool, (int)cli->threads, err);
     if (r == L2_OK)
-        r = make_engine(&ea, a, L2_KV_F32, pool, err);
+        r = make_engine(&ea, a, L2_KV_F32, &as_is, pool, err);
     if (r == L2_OK)
-        r = make_engine(&eb, b, kv_type, pool, err);
+        r = make_engine(&eb, b, c->kv_type, &packed, pool, err);
     window[0] = a->hp.bos;
     while (r == L2_OK && ids->n - at >= 2) {
         size_t n = ids->n - at < most - bos ? ids->n - at : most - bos;
@@ -271,7 +285,7 @@ static int compare_text(struct l2_cli *cli, struct l2_buf *out, const struct mod
         return l2_err_at(err, L2_ARGUMENT, a->path, -1, "a model with labels predicts no text");
     r = read_text(&ids, c, a, err);
     if (r == L2_OK)
-        r = predict(cli, &p, a, b, c->kv_type, &ids, err);
+        r = predict(cli, &p, a, b, c, &ids, err);
     l2_ids_release(&ids);
     if (r != L2_OK)
         return r;
@@ -331,7 +345,9 @@ int model_run_compare(struct l2_cli *cli)
                                     .text = opts.text,
                                     .vocab = opts.vocab,
                                     .max_tokens = opts.max_tokens,
-                                    .kv_type = (enum l2_kv_type)opts.kv_type};
+                                    .kv_type = (enum l2_kv_type)opts.kv_type,
+                                    .quantize = (enum l2_pack_type)opts.quantize,
+                                    .narrow = opts.activations == 0};
     if (cli->operands.n != 2)
         return l2_cli_usage(cli, "want two models, got %zu operands", cli->operands.n);
     int r = model_open_all(models, &cli->operands, &err);

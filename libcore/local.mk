@@ -251,6 +251,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/kern/vec_pairs.h \
 	%D%/kern/vec_panel.h \
 	%D%/kern/vec_q8.h \
+	%D%/kern/vec_q8_k.h \
 	%D%/kern/vec_rows.h \
 	%D%/kern/weight.c \
 	%D%/kern/weight.h

@@ -11,10 +11,9 @@
 #include "util/pool.h"
 
 static const char *const backend_names[] = {"native", "blas", NULL};
-/* In the order of enum l2_pack_type. */
-static const char *const quantize_names[] = {"none", "bf16", "q8_0", "q4_k", "q6_k", NULL};
+const char *const l2_quantize_names[] = {"none", "bf16", "q8_0", "q8_k", "q4_k", "q6_k", NULL};
 const char *const l2_kv_type_names[] = {"f32", "bf16", "q8", NULL};
-static const char *const activation_names[] = {"narrow", "f32", NULL};
+const char *const l2_activation_names[] = {"narrow", "f32", NULL};
 /* In the order of enum l2_overlong. */
 static const char *const overlong_names[] = {"error", "drop", "truncate-left", "truncate-right",
                                              NULL};
@@ -64,16 +63,16 @@ static const struct shared_row shared_rows[] = {
      .opt = {.name = "quantize",
              .kind = L2_OPT_CHOICE,
              .arg = "TYPE",
-             .choices = quantize_names,
-             .help = "make the matrices bf16, q8_0, q4_k or q6_k while they are loaded"}},
+             .choices = l2_quantize_names,
+             .help = "make the matrices bf16, q8_0, q8_k, q4_k or q6_k while they are loaded"}},
     {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.activations),
      .opt = {.name = "activations",
              .kind = L2_OPT_CHOICE,
              .arg = "TYPE",
-             .choices = activation_names,
+             .choices = l2_activation_names,
              .help = "what BF16 and quantised matrices are multiplied with: narrow (bf16, or 8 "
-                     "bits with a scale every 32 values) or f32 (slower)"}},
+                     "bits with a scale every 32 values, 256 with q8_k) or f32 (slower)"}},
     {.set = L2_ROWS_MODEL,
      .offset = IN_CLI(model.pack_cache),
      .opt = {.name = "pack-cache",

@@ -10,6 +10,8 @@
 /* What the rows that l2_cli_main itself handles are parsed into. */
 /* The names of enum l2_kv_type, and NULL. */
 extern const char *const l2_kv_type_names[];
+extern const char *const l2_quantize_names[];   /* in the order of enum l2_pack_type */
+extern const char *const l2_activation_names[]; /* narrow, f32 */
 
 struct l2_rows_targets {
     bool help, version, print_config;

@@ -13,6 +13,7 @@ enum l2_layout {
     L2_LAYOUT_BF16,
     L2_LAYOUT_BF16_PAIRS,
     L2_LAYOUT_Q8_0,
+    L2_LAYOUT_Q8_K,
     L2_LAYOUT_Q4_K,
     L2_LAYOUT_Q6_K,
     L2_LAYOUT_S8 /* plain integers: of keys and values only */
@@ -44,7 +45,9 @@ enum l2_pack_type {
     L2_PACK_AS_IS, /* the tensor's own; types without a layout become Q8_0 (narrow) or F32 */
     L2_PACK_BF16,
     L2_PACK_Q8_0,
-    L2_PACK_Q4_K, /* Q8_0 where rows are not whole blocks of 256, as they are where not of 32 */
+    L2_PACK_Q8_K, /* 8 bits with a scale every 256 values; no file has it; Q8_0 where rows are not
+                     whole blocks of 256, as they are where not of 32 */
+    L2_PACK_Q4_K, /* likewise Q8_0 */
     L2_PACK_Q6_K, /* likewise */
     L2_N_PACK_TYPES
 };
@@ -53,7 +56,8 @@ struct l2_pack_opts {
     uint32_t head_dim; /* restores Hugging Face row order where a part is interleaved */
     enum l2_pack_type type;
     bool narrow; /* products with BF16 weights take activations rounded to bf16, those with
-                    quantised ones to 8 bits with a scale every 32 values; else all are of f32 */
+                    quantised ones to 8 bits with a scale every 32 values, every 256 with
+                    Q8_K; else all are of f32 */
 };
 
 struct l2_backend {

@@ -4,6 +4,8 @@
 
 #include "kern/layout.h"
 
+#include <string.h>
+
 #include "util/num.h"
 
 size_t l2_layout_stripe(enum l2_layout layout, size_t n)
@@ -16,6 +18,8 @@ size_t l2_layout_stripe(enum l2_layout layout, size_t n)
         return 16 * 4 * ((n + 1) / 2);
     case L2_LAYOUT_Q8_0:
         return 16 * n + (n + 63) / 64 * 64;
+    case L2_LAYOUT_Q8_K:
+        return n / 256 * (L2_Q8_K_QUANTS + 16 * 256);
     case L2_LAYOUT_Q4_K:
         return n / 256 * 16 * (128 + 2 + 2 + 8 + 8);
     case L2_LAYOUT_Q6_K:
@@ -27,15 +31,16 @@ size_t l2_layout_stripe(enum l2_layout layout, size_t n)
 
 bool l2_layout_quantised(enum l2_layout layout)
 {
-    return layout == L2_LAYOUT_Q8_0 || layout == L2_LAYOUT_Q4_K || layout == L2_LAYOUT_Q6_K;
+    return layout == L2_LAYOUT_Q8_0 || layout == L2_LAYOUT_Q8_K || layout == L2_LAYOUT_Q4_K ||
+           layout == L2_LAYOUT_Q6_K;
 }
 
 const char *l2_layout_name(enum l2_layout layout)
 {
     static const char *const names[] = {
         [L2_LAYOUT_F32] = "F32",         [L2_LAYOUT_F16] = "F16",   [L2_LAYOUT_BF16] = "BF16",
-        [L2_LAYOUT_BF16_PAIRS] = "BF16", [L2_LAYOUT_Q8_0] = "Q8_0", [L2_LAYOUT_Q4_K] = "Q4_K",
-        [L2_LAYOUT_Q6_K] = "Q6_K"};
+        [L2_LAYOUT_BF16_PAIRS] = "BF16", [L2_LAYOUT_Q8_0] = "Q8_0", [L2_LAYOUT_Q8_K] = "Q8_K",
+        [L2_LAYOUT_Q4_K] = "Q4_K",       [L2_LAYOUT_Q6_K] = "Q6_K"};
     return names[layout];
 }
 
@@ -59,7 +64,7 @@ struct l2_panel l2_piece_panel(const struct l2_weight *w, const struct l2_piece 
 static float f16(const uint8_t *p, size_t i)
 {
     uint16_t h;
-    __builtin_memcpy(&h, p + 2 * i, sizeof h);
+    memcpy(&h, p + 2 * i, sizeof h);
     return l2_f32_from_f16(h);
 }
 
@@ -70,6 +75,18 @@ static void expand_q8_0(float *out, size_t ldo, const uint8_t *p, size_t n)
         for (size_t r = 0; r < 16; r++)
             out[k * ldo + r] =
                 f16(p + l2_q8_0_scales(k / 32), r) * (float)((int)quants[4 * r] - 128);
+    }
+}
+
+static void expand_q8_k(float *out, size_t ldo, const uint8_t *p, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        const uint8_t *quants = p + L2_Q8_K_QUANTS + k / 4 * 64 + k % 4;
+        for (size_t r = 0; r < 16; r++) {
+            float scale;
+            memcpy(&scale, p + 4 * r, sizeof scale);
+            out[k * ldo + r] = scale * (float)((int)quants[4 * r] - 128);
+        }
     }
 }
 
@@ -109,6 +126,8 @@ void l2_layout_expand(float *out, const struct l2_panel *p, size_t k, size_t n)
     for (size_t s = 0; s < n_stripes; s++, in += bytes, out += 16) {
         if (p->layout == L2_LAYOUT_Q8_0)
             expand_q8_0(out, p->width, in, n);
+        else if (p->layout == L2_LAYOUT_Q8_K)
+            expand_q8_k(out, p->width, in, n);
         else if (p->layout == L2_LAYOUT_Q4_K)
             expand_q4_k(out, p->width, in, n);
         else

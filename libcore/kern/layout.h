@@ -6,7 +6,7 @@
 #include "kern/backend.h"
 
 /* Counted up whenever a layout changes: packed weights on disk are of one version. */
-#define L2_LAYOUT_VERSION 2
+#define L2_LAYOUT_VERSION 3
 
 /* Rows of a panel, the last panel of a piece as many as are left. */
 #define L2_PANEL 64
@@ -16,7 +16,7 @@
  * quantised types. */
 #define L2_SUM_BLOCK 256
 
-/* Columns that share a scale of an activation in 8 bits. */
+/* Columns that share a scale of an activation in 8 bits; L2_SUM_BLOCK of them with Q8_K. */
 #define L2_Q8_BLOCK 32
 
 /* A panel of width rows, a multiple of 16, whose last ones are zero, over all columns.
@@ -29,6 +29,8 @@
  * bytes) belongs to row r and column 4j + i. A unit is 64 columns, 16 groups; the last of Q8_0 may
  * be half of one:
  *   Q8_0  units of 2 x 16 f16 scales and 16 groups of bytes, quant + 128
+ *   Q8_K  16 f32 scales and 64 groups of bytes, quant + 128: one scale for 256 columns, so that a
+ *         product is of integers but for one step in 256
  *   Q4_K  16 f16 d; 16 f16 dmin; then units of 2 x 16 scales u8, 2 x 16 minima u8 and 8 half groups
  *         of nibbles: group 2i in the low and group 2i + 1 in the high nibbles of 64 bytes
  *   Q6_K  16 f16 d; 32 zeros; then units of 4 x 16 scales s8 and 4 times 64 bytes x 3: low nibbles
@@ -50,6 +52,9 @@ static inline size_t l2_q8_0_scales(size_t block)
 {
     return block / 2 * (64 + 1024) + block % 2 * 32;
 }
+
+/* Where the quants of Q8_K begin, behind the scales. */
+#define L2_Q8_K_QUANTS 64
 
 static inline size_t l2_q4_k_quants(size_t block)
 {

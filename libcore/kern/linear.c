@@ -13,7 +13,7 @@
 #define MIN_ROWS         24
 
 /* The kinds of activations that products take. */
-enum kind { KIND_F32, KIND_PAIRS, KIND_Q8, N_KINDS };
+enum kind { KIND_F32, KIND_PAIRS, KIND_Q8, KIND_Q8_K, N_KINDS };
 
 struct job {
     const struct l2_simd *simd;
@@ -31,17 +31,26 @@ static enum kind kind_of(const struct l2_weight *w, const struct l2_piece *piece
 {
     if (piece->layout == L2_LAYOUT_BF16_PAIRS)
         return KIND_PAIRS;
-    return w->narrow && l2_layout_quantised(piece->layout) ? KIND_Q8 : KIND_F32;
+    if (!w->narrow || !l2_layout_quantised(piece->layout))
+        return KIND_F32;
+    return piece->layout == L2_LAYOUT_Q8_K ? KIND_Q8_K : KIND_Q8;
 }
 
 static const struct l2_narrow *narrow_of(const struct l2_simd *simd, enum kind kind)
 {
-    return kind == KIND_PAIRS ? simd->pairs : simd->q8;
+    return kind == KIND_PAIRS ? simd->pairs : kind == KIND_Q8 ? simd->q8 : simd->q8_k;
 }
 
 static size_t row_bytes(enum kind kind, size_t cols)
 {
-    return kind == KIND_PAIRS ? l2_pairs_row_bytes(cols) : l2_q8_row_bytes(cols);
+    switch (kind) {
+    case KIND_PAIRS:
+        return l2_pairs_row_bytes(cols);
+    case KIND_Q8:
+        return l2_q8_row_bytes(cols);
+    default:
+        return l2_q8_k_row_bytes(cols);
+    }
 }
 
 static bool uses(const struct l2_weight *w, enum kind kind)
@@ -59,7 +68,10 @@ static size_t acts_bytes(const struct l2_weight *w, enum kind kind, size_t m)
 
 size_t l2_linear_scratch(const struct l2_weight *w, size_t m)
 {
-    return acts_bytes(w, KIND_PAIRS, m) + acts_bytes(w, KIND_Q8, m);
+    size_t bytes = 0;
+    for (enum kind kind = KIND_PAIRS; kind < N_KINDS; kind++)
+        bytes += acts_bytes(w, kind, m);
+    return bytes;
 }
 
 static struct l2_tiles tiles_of(const struct job *job, enum kind kind, size_t row, size_t m)
@@ -115,10 +127,12 @@ void l2_linear_run(const struct l2_simd *simd, struct l2_pool *pool, float *y, c
     struct job job = {.simd = simd, .w = w, .y = y, .x = x, .m = m, .rows = m};
     if (m == 0 || w->rows == 0)
         return;
-    if (uses(w, KIND_PAIRS))
-        job.acts[KIND_PAIRS] = scratch;
-    if (uses(w, KIND_Q8))
-        job.acts[KIND_Q8] = (char *)scratch + acts_bytes(w, KIND_PAIRS, m);
+    char *acts = scratch;
+    for (enum kind kind = KIND_PAIRS; kind < N_KINDS; kind++)
+        if (uses(w, kind)) {
+            job.acts[kind] = acts;
+            acts += acts_bytes(w, kind, m);
+        }
     job.height = tile_height(&job);
     for (size_t i = 0; i < w->n_pieces; i++)
         job.n_panels += l2_piece_panels(&w->pieces[i]);

@@ -48,7 +48,8 @@ static enum l2_layout choose_layout(const struct l2_tensor *t, const struct l2_p
 {
     enum l2_layout own = own_layout(t, opts->narrow);
     enum l2_pack_type type = opts->type;
-    if ((type == L2_PACK_Q4_K || type == L2_PACK_Q6_K) && t->cols % 256 != 0)
+    if ((type == L2_PACK_Q8_K || type == L2_PACK_Q4_K || type == L2_PACK_Q6_K) &&
+        t->cols % 256 != 0)
         type = L2_PACK_Q8_0;
     if (type == L2_PACK_Q8_0 && t->cols % 32 != 0)
         type = L2_PACK_AS_IS;
@@ -57,6 +58,8 @@ static enum l2_layout choose_layout(const struct l2_tensor *t, const struct l2_p
         return opts->narrow ? L2_LAYOUT_BF16_PAIRS : L2_LAYOUT_BF16;
     case L2_PACK_Q8_0:
         return L2_LAYOUT_Q8_0;
+    case L2_PACK_Q8_K:
+        return L2_LAYOUT_Q8_K;
     case L2_PACK_Q4_K:
         return L2_LAYOUT_Q4_K;
     case L2_PACK_Q6_K:

@@ -4,13 +4,47 @@
 
 #include "kern/pack_quant.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "model/quant_encode.h"
 #include "util/num.h"
 
+/* Blocks of Q8_K: an f32 scale and 256 quants, which no file has. */
+#define Q8_K_BYTES (4 + 256)
+
+static void encode_q8_k(uint8_t *out, const float *in, size_t n_blocks)
+{
+    for (size_t b = 0; b < n_blocks; b++, out += Q8_K_BYTES, in += 256) {
+        float most = 0;
+        for (size_t i = 0; i < 256; i++)
+            most = fmaxf(most, fabsf(in[i]));
+        /* smaller scales would have no inverse */
+        bool zero = most < 0x1p-100f;
+        l2_put_f32le(out, zero ? 0 : most / 127);
+        for (size_t i = 0; i < 256; i++)
+            out[4 + i] = zero ? 0 : (uint8_t)(int8_t)lrintf(in[i] * (127 / most));
+    }
+}
+
+static void decode_q8_k(float *out, const uint8_t *in, size_t n_blocks)
+{
+    for (size_t b = 0; b < n_blocks; b++, in += Q8_K_BYTES, out += 256)
+        for (size_t i = 0; i < 256; i++)
+            out[i] = l2_get_f32le(in) * (float)(int8_t)in[4 + i];
+}
+
+static const struct l2_quant q8_k = {.name = "Q8_K",
+                                     .ggml_type = UINT32_MAX,
+                                     .block_values = 256,
+                                     .block_bytes = Q8_K_BYTES,
+                                     .decode = decode_q8_k,
+                                     .encode = encode_q8_k};
+
 const struct l2_quant *l2_layout_quant(enum l2_layout layout)
 {
+    if (layout == L2_LAYOUT_Q8_K)
+        return &q8_k;
     return l2_quant_by_ggml_type(layout == L2_LAYOUT_Q8_0   ? L2_GGML_Q8_0
                                  : layout == L2_LAYOUT_Q4_K ? L2_GGML_Q4_K
                                                             : L2_GGML_Q6_K);
@@ -31,6 +65,14 @@ static void pack_q8_0(uint8_t *out, size_t r, const uint8_t *in, size_t n)
             quants[i / 4 * 64 + i % 4] = in[2 + i] ^ 0x80;
         put_f16(out + l2_q8_0_scales(b), r, in);
     }
+}
+
+static void pack_q8_k(uint8_t *out, size_t r, const uint8_t *in)
+{
+    float scale = l2_get_f32le(in);
+    memcpy(out + 4 * r, &scale, sizeof scale);
+    for (size_t i = 0; i < 256; i++)
+        out[L2_Q8_K_QUANTS + i / 4 * 64 + 4 * r + i % 4] = in[4 + i] ^ 0x80;
 }
 
 /* Ors the nibble of column i of a block and row r in. */
@@ -74,6 +116,8 @@ void l2_pack_stripe(uint8_t *out, enum l2_layout layout, const uint8_t *const ro
             continue;
         if (layout == L2_LAYOUT_Q8_0)
             pack_q8_0(out, r, rows[r], n);
+        else if (layout == L2_LAYOUT_Q8_K)
+            pack_q8_k(out, r, rows[r]);
         else if (layout == L2_LAYOUT_Q4_K)
             pack_q4_k(out, r, rows[r]);
         else

@@ -21,7 +21,7 @@
 struct l2_simd {
     const char *name;
     bool fused; /* products of matrices round once for a multiplication and an addition */
-    const struct l2_narrow *pairs, *q8; /* products with narrowed activations */
+    const struct l2_narrow *pairs, *q8, *q8_k; /* products with narrowed activations */
     /* y[i * ldy + j] = sum over k of x[i * cols + k] * panel[k][j] for i < m, j < valid; any layout
      * but BF16_PAIRS, quantised values as l2_layout_expand has them. */
     void (*panel)(float *y, size_t ldy, const float *x, size_t m, const struct l2_panel *p);

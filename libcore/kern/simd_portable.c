@@ -7,4 +7,4 @@
 #include "kern/simd_set.h"
 
 const struct l2_simd l2_simd_portable =
-    L2_SIMD_TABLE("portable", &l2_pairs_portable, &l2_q8_portable);
+    L2_SIMD_TABLE("portable", &l2_pairs_portable, &l2_q8_portable, &l2_q8_k_portable);

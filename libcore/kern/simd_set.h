@@ -13,14 +13,15 @@
 #include "kern/vec_adamw.h"
 
 /* A table of this file's kernels and of those for narrowed activations. */
-#define L2_SIMD_TABLE(name_, pairs_, q8_)                                                          \
+#define L2_SIMD_TABLE(name_, pairs_, q8_, q8_k_)                                                   \
     {                                                                                              \
-        .name = name_, .fused = VEC_FUSED, .pairs = pairs_, .q8 = q8_, .panel = vec_panel,         \
-        .attend_block = vec_attend_block, .rmsnorm = vec_rmsnorm, .rope = vec_rope,                \
-        .swiglu = vec_swiglu, .add = vec_add, .scale = vec_scale, .expf_row = vec_expf_row,        \
-        .max = vec_max, .sum_exp = vec_sum_exp, .rmsnorm_bwd = vec_rmsnorm_bwd,                    \
-        .rope_bwd = vec_rope_bwd, .swiglu_bwd = vec_swiglu_bwd, .softmax_bwd = vec_softmax_bwd,    \
-        .exp_sum = vec_exp_sum, .from_bf16 = vec_bf16_row, .dot = vec_dot, .adamw = vec_adamw,     \
+        .name = name_, .fused = VEC_FUSED, .pairs = pairs_, .q8 = q8_, .q8_k = q8_k_,              \
+        .panel = vec_panel, .attend_block = vec_attend_block, .rmsnorm = vec_rmsnorm,              \
+        .rope = vec_rope, .swiglu = vec_swiglu, .add = vec_add, .scale = vec_scale,                \
+        .expf_row = vec_expf_row, .max = vec_max, .sum_exp = vec_sum_exp,                          \
+        .rmsnorm_bwd = vec_rmsnorm_bwd, .rope_bwd = vec_rope_bwd, .swiglu_bwd = vec_swiglu_bwd,    \
+        .softmax_bwd = vec_softmax_bwd, .exp_sum = vec_exp_sum, .from_bf16 = vec_bf16_row,         \
+        .dot = vec_dot, .adamw = vec_adamw,                                                        \
     }
 
 #endif

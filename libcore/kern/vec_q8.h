@@ -1,5 +1,6 @@
 /* Products of quantised weights with activations in 8 bits: included once by each q8_*.c, which has
- * defined L2_LANES, L2_TARGET, Q8_SET and Q8_NAME, and Q8_DOT_VNNI where there is the instruction.
+ * defined L2_LANES, L2_TARGET, Q8_SET, Q8_K_SET and Q8_NAME, and Q8_DOT_VNNI where there is the
+ * instruction.
  *
  * Weights are unsigned quants u of which a constant z is to be taken off: the integer sum of a
  * block is sum(u x) - z sum(x), exact in 32 bits. In floats, per superblock of 256 columns from sum
@@ -28,6 +29,7 @@ enum q8_form {
     Q8_FORM_Q8_0, /* as packed */
     Q8_FORM_Q4_K,
     Q8_FORM_Q6_K,
+    Q8_FORM_Q8_K,
     Q8_FORM_MIN,    /* Q4_K unpacked: bytes; then f32 scales and minima (8, 16) each */
     Q8_FORM_SIXTEEN /* Q6_K unpacked: bytes; then f32 scales (16, 16) */
 };
@@ -49,7 +51,7 @@ VEC_FN vi q8_dot(vi acc, vi w, int32_t x, bool signed_weights)
 #elif L2_LANES == 8
 /* Sums of two products must fit into 16 bits: they do where quants have 7 bits, and for Q8_0 by
  * taking the sign over to the activation, which is never -128. */
-#    define Q8_SIGNED(form) ((form) == Q8_FORM_Q8_0)
+#    define Q8_SIGNED(form) ((form) == Q8_FORM_Q8_0 || (form) == Q8_FORM_Q8_K)
 VEC_FN vi q8_dot(vi acc, vi w, int32_t x, bool signed_weights)
 {
     __m256i a = (__m256i)w, b = _mm256_set1_epi32(x);
@@ -366,32 +368,32 @@ VEC_FN void q8_store_bytes(int8_t *out, vi v)
 #endif
 }
 
-/* Quantises 32 values and sums 16 quants each; returns the scale. */
-VEC_FN float q8_block(int8_t q[32], const float *x, int32_t sum[2])
+/* Quantises n values, a multiple of 16, and sums 16 quants each; returns the scale. */
+VEC_FN float q8_block(int8_t *q, const float *x, size_t n, int32_t *sum)
 {
-    vu size[VEC_16];
-    for (int i = 0; i < VEC_16; i++) {
-        vu a = (vu)vec_load(x + i * L2_LANES) & 0x7fffffff;
-        vu b = (vu)vec_load(x + 16 + i * L2_LANES) & 0x7fffffff;
-        size[i] = (vu)vec_select((vi)(a > b), (vf)a, (vf)b);
-    }
+    vu size[VEC_16] = {0};
+    for (size_t at = 0; at < n; at += 16)
+        for (int i = 0; i < VEC_16; i++) {
+            vu a = (vu)vec_load(x + at + i * L2_LANES) & 0x7fffffff;
+            size[i] = (vu)vec_select((vi)(a > size[i]), (vf)a, (vf)size[i]);
+        }
     uint32_t largest = q8_max16(size);
     float amax;
     memcpy(&amax, &largest, sizeof amax);
-    sum[0] = sum[1] = 0;
     if (!(amax >= 0x1p-100f && amax < INFINITY)) {
-        memset(q, 0, 32);
+        memset(q, 0, n);
+        memset(sum, 0, n / 16 * sizeof *sum);
         return amax < 0x1p-100f ? 0 : NAN;
     }
     const float inverse = 127 / amax, round = 0x1.8p23f; /* to nearest even, in the low bits */
-    for (int half = 0; half < 2; half++) {
+    for (size_t at = 0; at < n; at += 16) {
         vi v[VEC_16];
         for (int i = 0; i < VEC_16; i++) {
-            int at = 16 * half + i * L2_LANES;
-            v[i] = (vi)(vec_load(x + at) * inverse + round) - (vi)vec_set(round);
-            q8_store_bytes(q + at, v[i]);
+            size_t to = at + (size_t)i * L2_LANES;
+            v[i] = (vi)(vec_load(x + to) * inverse + round) - (vi)vec_set(round);
+            q8_store_bytes(q + to, v[i]);
         }
-        sum[half] = q8_sum16(v);
+        sum[at / 16] = q8_sum16(v);
     }
     return amax / 127;
 }
@@ -407,7 +409,7 @@ static L2_TARGET void q8_tile(char *out, const float *x, size_t m, size_t cols)
         for (size_t i = 0; i < m; i++) {
             int8_t q[32];
             int32_t s[2];
-            float d = q8_block(q, x + i * cols + k, s);
+            float d = q8_block(q, x + i * cols + k, 32, s);
             for (size_t j = 0; j < 8; j++)
                 memcpy(o + (8 * b + j) * m + i, q + 4 * j, 4);
             scale[b * m + i] = d;

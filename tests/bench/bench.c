@@ -95,8 +95,8 @@ static int usage(void)
 {
     fprintf(stderr, "usage: bench [-r rounds] [-j threads] [-o name-part] [-x text-file]\n"
                     "             [-z vocabulary] [shape:type]...\n"
-                    "shapes: 15m 110m 1b 7b; types: f32 f16 bf16 q8_0 q4_k q6_k; default 15m:f32 "
-                    "110m:f32 110m:bf16\n");
+                    "shapes: 15m 110m 1b 7b; types: f32 f16 bf16 q8_0 q8_k q4_k q6_k; default "
+                    "15m:f32 110m:f32 110m:bf16\n");
     return 2;
 }
 

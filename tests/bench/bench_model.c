@@ -102,17 +102,20 @@ static int fill_tensor(struct l2_tensor *t, bool is_norm, uint64_t seed, struct 
     return L2_OK;
 }
 
-/* The types of weights; where rows are not whole blocks of 256 they become Q8_0. */
+/* The types of weights; where rows are not whole blocks of 256 they become Q8_0. No file has q8_k:
+ * bf16 is packed to it. */
 static const struct bench_type {
     const char *name;
     enum l2_dtype dtype;
     uint32_t ggml_type;
-} types[] = {{"f32", L2_F32, 0},
-             {"f16", L2_F16, 0},
-             {"bf16", L2_BF16, 0},
-             {"q8_0", L2_QUANTISED, L2_GGML_Q8_0},
-             {"q4_k", L2_QUANTISED, L2_GGML_Q4_K},
-             {"q6_k", L2_QUANTISED, L2_GGML_Q6_K}};
+    enum l2_pack_type pack;
+} types[] = {{"f32", L2_F32, 0, L2_PACK_AS_IS},
+             {"f16", L2_F16, 0, L2_PACK_AS_IS},
+             {"bf16", L2_BF16, 0, L2_PACK_AS_IS},
+             {"q8_0", L2_QUANTISED, L2_GGML_Q8_0, L2_PACK_AS_IS},
+             {"q8_k", L2_BF16, 0, L2_PACK_Q8_K},
+             {"q4_k", L2_QUANTISED, L2_GGML_Q4_K, L2_PACK_AS_IS},
+             {"q6_k", L2_QUANTISED, L2_GGML_Q6_K, L2_PACK_AS_IS}};
 
 static void set_type(struct l2_tensor *t, const struct bench_type *type)
 {
@@ -175,6 +178,7 @@ int bench_model_new(struct bench_model **out, const struct l2_hparams *shape, co
     opts.backend = &l2_backend_native;
     opts.pool = pool;
     opts.pack.narrow = true;
+    opts.pack.type = types[i].pack;
     int r = model_fill(b, &types[i], err);
     if (r == L2_OK)
         r = l2_engine_new(&b->engine, &b->model, &opts, err);

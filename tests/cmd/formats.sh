@@ -91,6 +91,17 @@ for t in json.load(open(sys.argv[2]))["tensors"]:
     assert (0 < t["relative"] < most) if matrix else t["max"] == 0, t
 E2
 done
+# in memory: what a type costs, of weights alone and with activations narrowed, too
+tr -cd "a-z \n" <"$L2_SRC/README.md" >letters
+l2-vocab -q --size 300 -o v.model letters
+kl() { l2-model compare -q -z v.model --max-tokens 600 --text letters "$@" hf-q hf-q | sed -n 's/^kl //p'; }
+is "a model does not differ from itself" 0 "$(kl --activations narrow)"
+for type in bf16 q8_0 q8_k q6_k q4_k; do
+    echo "$type $(kl --quantize $type) $(kl --quantize $type --activations narrow)"
+done >costs
+ok "each type costs more than the one before, and narrow activations cost, too" awk '
+    { if (!($2 > weights * 1.1 && $3 > $2)) exit 1; weights = $2 }
+    END { exit NR != 5 }' costs
 ok "rows that are no blocks of 256 get another type" l2-model quantize -q --type Q4_K -o small.gguf hf-plain
 peer types small.gguf >types.json
 is "all but vectors" 16 "$(grep -o Q8_0 types.json | wc -l)"

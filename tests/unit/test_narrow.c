@@ -20,8 +20,9 @@
 
 #define MAX_M 130
 
-static const enum l2_pack_type types[] = {L2_PACK_BF16, L2_PACK_Q8_0, L2_PACK_Q4_K, L2_PACK_Q6_K};
-static const char *const type_names[] = {"BF16", "Q8_0", "Q4_K", "Q6_K"};
+static const enum l2_pack_type types[] = {L2_PACK_BF16, L2_PACK_Q8_0, L2_PACK_Q8_K, L2_PACK_Q4_K,
+                                          L2_PACK_Q6_K};
+static const char *const type_names[] = {"BF16", "Q8_0", "Q8_K", "Q4_K", "Q6_K"};
 #define N_TYPES (sizeof types / sizeof *types)
 
 static float noise(size_t i)
@@ -110,15 +111,17 @@ static void matrix_free(struct matrix *m)
 }
 
 /* What a row of activations is narrowed to, by the definition in narrow.h. */
-static void narrowed(float *out, const float *x, uint32_t n, bool pairs)
+static void narrowed(float *out, const float *x, uint32_t n, enum l2_layout layout)
 {
+    uint32_t block = layout == L2_LAYOUT_Q8_K ? 256 : 32;
+    bool pairs = layout == L2_LAYOUT_BF16_PAIRS;
     for (uint32_t k = 0; k < n && pairs; k++)
         out[k] = l2_f32_from_bf16(l2_bf16_from_f32(x[k]));
-    for (uint32_t k = 0; k < n && !pairs; k += 32) {
+    for (uint32_t k = 0; k < n && !pairs; k += block) {
         float most = 0;
-        for (uint32_t i = k; i < k + 32; i++)
+        for (uint32_t i = k; i < k + block; i++)
             most = fmaxf(most, fabsf(x[i]));
-        for (uint32_t i = k; i < k + 32; i++)
+        for (uint32_t i = k; i < k + block; i++)
             out[i] = most / 127 * rintf(x[i] * (127 / most));
     }
 }
@@ -163,7 +166,7 @@ static void test_against_ref(void **state)
             assert_true(nx && y);
             mat.values = packed_values(&mat.w);
             for (size_t i = 0; i < 65; i++)
-                narrowed(nx + i * cols, x + i * cols, cols, types[t] == L2_PACK_BF16);
+                narrowed(nx + i * cols, x + i * cols, cols, mat.w.pieces[0].layout);
             for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
                 for (size_t set = 0; set < n_sets; set++) {
                     y[counts[c] * rows] = 42;
@@ -335,6 +338,7 @@ static void test_layouts(void **state)
     } cases[] = {
         {L2_PACK_Q4_K, 256, L2_LAYOUT_Q4_K}, {L2_PACK_Q4_K, 288, L2_LAYOUT_Q8_0},
         {L2_PACK_Q6_K, 32, L2_LAYOUT_Q8_0},  {L2_PACK_Q8_0, 100, L2_LAYOUT_F32},
+        {L2_PACK_Q8_K, 512, L2_LAYOUT_Q8_K}, {L2_PACK_Q8_K, 320, L2_LAYOUT_Q8_0},
         {L2_PACK_Q4_K, 7, L2_LAYOUT_F32},    {L2_PACK_BF16, 7, L2_LAYOUT_BF16_PAIRS},
         {L2_PACK_AS_IS, 256, L2_LAYOUT_F32},
     };

@@ -18,7 +18,7 @@
 
 #define LENGTH 200
 
-static const char *const names[] = {"own type", "BF16", "Q8_0", "Q4_K", "Q6_K"};
+static const char *const names[] = {"own type", "BF16", "Q8_0", "Q8_K", "Q4_K", "Q6_K"};
 
 static struct l2_engine *engine_of(const struct l2_model *m, enum l2_pack_type type, bool narrow)
 {
