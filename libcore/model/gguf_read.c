@@ -235,22 +235,6 @@ static int read_tensor(struct l2_model *m, const struct l2_gguf *g,
     return L2_OK;
 }
 
-/* The tensor of that name in the table, or SIZE_MAX. */
-static size_t index_of_name(const struct l2_hparams *hp, struct l2_gguf_str name)
-{
-    size_t n = l2_tensor_count(hp);
-    for (size_t i = 0; i < n; i++) {
-        enum l2_role role;
-        uint32_t layer;
-        char want[80];
-        l2_tensor_at(hp, i, &role, &layer);
-        l2_tensor_name_in(l2_roles[role].gguf, layer, want, sizeof want);
-        if (l2_gguf_str_is(name, want))
-            return i;
-    }
-    return SIZE_MAX;
-}
-
 /* True when Llama 3.1's formula gives the factors that were read. */
 static bool is_llama3(const struct l2_hparams *hp)
 {
@@ -258,7 +242,7 @@ static bool is_llama3(const struct l2_hparams *hp)
         struct l2_hparams formula = *hp;
         formula.rope_scaling = L2_ROPE_LLAMA3;
         double want = l2_rope_divisor(&formula, i, pow(hp->rope_theta, -2.0 * i / hp->head_dim));
-        if (fabs((double)hp->rope_factors[i] - want) > 1e-4 * want)
+        if (!(fabs((double)hp->rope_factors[i] - want) <= 1e-4 * want))
             return false;
     }
     return true;
@@ -299,34 +283,74 @@ static int read_rope_freqs(struct l2_hparams *hp, const struct l2_gguf *g, struc
     return L2_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct l2_gguf_tensor *const *x = a, *const *y = b;
+    return l2_gguf_str_compare((*x)->name, (*y)->name);
+}
+
+static int find_name(const void *name, const void *info)
+{
+    const struct l2_gguf_tensor *const *y = info;
+    return l2_gguf_str_compare(*(const struct l2_gguf_str *)name, (*y)->name);
+}
+
+/* Reads the tensors of the table from infos, which are sorted by name, and notes which they are. */
+static int read_table(struct l2_model *m, const struct l2_gguf *g,
+                      const struct l2_gguf_tensor **infos, bool *taken, struct l2_err *err)
+{
+    size_t n = l2_tensor_count(&m->hp);
+    for (size_t i = 0; i < n; i++) {
+        enum l2_role role;
+        uint32_t layer;
+        char text[80];
+        l2_tensor_at(&m->hp, i, &role, &layer);
+        l2_tensor_name_in(l2_roles[role].gguf, layer, text, sizeof text);
+        const struct l2_gguf_str name = {text, strlen(text)};
+        const struct l2_gguf_tensor **info =
+            bsearch(&name, infos, g->n_tensors, sizeof *infos, find_name);
+        if (!info)
+            return l2_err_at(err, L2_CORRUPT, g->map->name, -1, "tensor %s is missing", text);
+        taken[info - infos] = true;
+        int r = read_tensor(m, g, *info, i, err);
+        if (r != L2_OK)
+            return r;
+    }
+    return L2_OK;
+}
+
+/* Every tensor of the file is one of the table's, or has been read with the sizes. */
+static int check_taken(const struct l2_gguf *g, const struct l2_gguf_tensor *const *infos,
+                       const bool *taken, struct l2_err *err)
+{
+    for (size_t i = 0; i < g->n_tensors; i++)
+        if (!taken[i] && !l2_gguf_str_is(infos[i]->name, "rope_freqs.weight"))
+            return l2_err_at(
+                err, L2_UNSUPPORTED, g->map->name, -1, "tensor %.*s is not one of a Llama model",
+                (int)(infos[i]->name.n < 100 ? infos[i]->name.n : 100), infos[i]->name.s);
+    return L2_OK;
+}
+
 static int read_tensors(struct l2_model *m, const struct l2_gguf *g, struct l2_err *err)
 {
     size_t n = l2_tensor_count(&m->hp);
-    m->tensors = calloc(n, sizeof *m->tensors);
-    if (!m->tensors)
-        return l2_err_memory(err, n * sizeof *m->tensors);
+    const struct l2_gguf_tensor **infos = calloc(g->n_tensors, sizeof *infos);
+    bool *taken = calloc(g->n_tensors, sizeof *taken);
     int r = L2_OK;
-    for (size_t i = 0; i < g->n_tensors && r == L2_OK; i++) {
-        const struct l2_gguf_tensor *info = &g->tensors[i];
-        if (l2_gguf_str_is(info->name, "rope_freqs.weight"))
-            continue; /* read with the sizes */
-        size_t index = index_of_name(&m->hp, info->name);
-        if (index == SIZE_MAX)
-            return l2_err_at(err, L2_UNSUPPORTED, g->map->name, -1,
-                             "tensor %.*s is not one of a Llama model",
-                             (int)(info->name.n < 100 ? info->name.n : 100), info->name.s);
-        r = read_tensor(m, g, info, index, err);
+    m->tensors = calloc(n, sizeof *m->tensors);
+    if (!infos || !taken || !m->tensors) {
+        r = l2_err_memory(err, n * sizeof *m->tensors);
+        goto out;
     }
-    for (size_t i = 0; i < n && r == L2_OK; i++) {
-        enum l2_role role;
-        uint32_t layer;
-        char name[80];
-        if (m->tensors[i].data)
-            continue;
-        l2_tensor_at(&m->hp, i, &role, &layer);
-        l2_tensor_name_in(l2_roles[role].gguf, layer, name, sizeof name);
-        r = l2_err_at(err, L2_CORRUPT, g->map->name, -1, "tensor %s is missing", name);
-    }
+    for (size_t i = 0; i < g->n_tensors; i++)
+        infos[i] = &g->tensors[i];
+    qsort(infos, g->n_tensors, sizeof *infos, by_name);
+    r = read_table(m, g, infos, taken, err);
+    if (r == L2_OK)
+        r = check_taken(g, infos, taken, err);
+out:
+    free(infos);
+    free(taken);
     return r;
 }
 
@@ -345,8 +369,12 @@ static int read_model(struct l2_model *m, const struct l2_gguf *g, struct l2_err
         r = read_specials(g, hp, err);
     if (r != L2_OK)
         return r;
-    if (!embedding || embedding->shape[1] > UINT32_MAX)
+    if (!embedding)
         return l2_err_at(err, L2_CORRUPT, g->map->name, -1, "tensor token_embd.weight is missing");
+    if (embedding->shape[1] > UINT32_MAX)
+        return l2_err_at(err, L2_LIMIT, g->map->name, -1,
+                         "tensor token_embd.weight has %llu rows: too many",
+                         (unsigned long long)embedding->shape[1]);
     hp->head = L2_HEAD_VOCAB;
     hp->vocab_size = (uint32_t)embedding->shape[1];
     hp->tied = !l2_gguf_find_tensor(g, "output.weight");

@@ -17,7 +17,7 @@
 #include "util/num.h"
 
 #define MAX_PARAMS   ((size_t)1 << 20)
-#define MAX_PICKLE   ((size_t)64 << 20)
+#define MAX_PICKLE   ((size_t)4 << 20) /* 80 layers have 200 KB */
 #define MAX_SHARDS   64
 #define LLAMA3_VOCAB 128256
 #define MAX_NAME     128
@@ -29,11 +29,12 @@ struct part {
     const uint8_t *data; /* of the first value */
     size_t n_dims;
     uint64_t shape[2], stride[2]; /* (rows, cols); a vector is one row */
+    bool known;                   /* a tensor of the model has that name */
 };
 
 struct shard {
     const struct l2_map *map;
-    struct part *parts; /* owned */
+    struct part *parts; /* by name; owned */
     size_t n;
 };
 
@@ -41,6 +42,7 @@ struct reader {
     struct l2_model *m;
     struct shard shards[MAX_SHARDS];
     size_t n;
+    size_t gathered; /* bytes of tensors that were put together in memory */
 };
 
 /* ---- params.json ---- */
@@ -148,24 +150,24 @@ static const struct l2_zip_entry *find_storage(const struct l2_zip *z, const cha
     return l2_zip_find(z, name, n_root + 5 + t->key_len);
 }
 
-/* Values of the storage that the tensor reaches over: one behind its last. False where that does
- * not fit into 64 bits, or the tensor is empty. */
-static bool reach(const struct part *p, uint64_t offset, size_t *end)
+/* Whether the tensor lies in its storage of numel values: it has no more values than that (strides
+ * of 0 could make a small file a large tensor), and its last one is there. */
+static bool lies_inside(const struct part *p, uint64_t offset, uint64_t numel)
 {
-    size_t at = offset, step;
-    for (size_t i = 0; i < 2; i++) {
-        if (p->shape[i] == 0 || !l2_mul_size(p->shape[i] - 1, p->stride[i], &step) ||
-            !l2_add_size(at, step, &at))
+    size_t at = offset, step, values;
+    if (!l2_mul_size(p->shape[0], p->shape[1], &values) || values == 0 || values > numel)
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        if (!l2_mul_size(p->shape[i] - 1, p->stride[i], &step) || !l2_add_size(at, step, &at))
             return false;
-    }
-    return l2_add_size(at, 1, end);
+    return at < numel;
 }
 
 static int take_tensor(struct part *p, const struct l2_zip *z, const struct l2_zip_entry *pickle,
                        size_t root, const struct l2_pickle_tensor *t, struct l2_err *err)
 {
     const char *file = z->map->name;
-    size_t end, bytes, size = l2_dtype_size(t->dtype);
+    size_t bytes, size = l2_dtype_size(t->dtype);
     int n = (int)(t->name_len < 100 ? t->name_len : 100);
     if (t->name_len >= sizeof p->name || t->n_dims < 1 || t->n_dims > 2)
         return l2_err_at(err, L2_UNSUPPORTED, file, -1,
@@ -187,10 +189,26 @@ static int take_tensor(struct part *p, const struct l2_zip *z, const struct l2_z
         return l2_err_at(err, L2_CORRUPT, file, -1,
                          "tensor %.*s: its storage of %llu values has %zu bytes", n, t->name,
                          (unsigned long long)t->numel, e->size);
-    if (!reach(p, t->offset, &end) || end > t->numel)
+    if (!lies_inside(p, t->offset, t->numel))
         return l2_err_at(err, L2_CORRUPT, file, -1, "tensor %.*s reaches past its storage", n,
                          t->name);
     p->data = e->data + (size_t)t->offset * size;
+    return L2_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct part *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static int sort_parts(struct shard *s, const char *file, struct l2_err *err)
+{
+    qsort(s->parts, s->n, sizeof *s->parts, by_name);
+    for (size_t i = 1; i < s->n; i++)
+        if (by_name(&s->parts[i - 1], &s->parts[i]) == 0)
+            return l2_err_at(err, L2_CORRUPT, file, -1, "tensor %.100s is there twice",
+                             s->parts[i].name);
     return L2_OK;
 }
 
@@ -215,7 +233,7 @@ static int read_archive(struct shard *s, const struct l2_zip *z, struct l2_err *
         if (!(tensors[i].name_len == 10 && memcmp(tensors[i].name, "rope.freqs", 10) == 0))
             r = take_tensor(&s->parts[s->n++], z, pickle, root, &tensors[i], err);
     free(tensors);
-    return r;
+    return r == L2_OK ? sort_parts(s, z->map->name, err) : r;
 }
 
 static int read_shard(struct reader *rd, const char *path, struct l2_err *err)
@@ -260,12 +278,14 @@ static int read_shards(struct reader *rd, struct l2_err *err)
     return L2_OK;
 }
 
-static const struct part *find_part(const struct shard *s, const char *name)
+static int compare_name(const void *name, const void *part)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->parts[i].name, name) == 0)
-            return &s->parts[i];
-    return NULL;
+    return strcmp(name, ((const struct part *)part)->name);
+}
+
+static struct part *find_part(const struct shard *s, const char *name)
+{
+    return s->n > 0 ? bsearch(name, s->parts, s->n, sizeof *s->parts, compare_name) : NULL;
 }
 
 /* ---- tensors ---- */
@@ -315,26 +335,44 @@ static int check_parts(const struct reader *rd, const struct part *const *parts,
                      (unsigned)t->rows, (unsigned)t->cols);
 }
 
-/* Puts the tensor together in memory that the model owns. */
-static int gather(const struct reader *rd, const struct part *const *parts, struct l2_tensor *t,
-                  bool by_column, struct l2_err *err)
+/* Tensors may share a storage (an embedding and a head), but not so that all of them together take
+ * many times the files' size. */
+static int count_gathered(struct reader *rd, size_t bytes, struct l2_err *err)
 {
-    size_t row_bytes = l2_tensor_row_size(t);
-    size_t step = by_column ? row_bytes / rd->n : row_bytes * (t->rows / rd->n);
-    uint8_t *out = malloc(row_bytes * t->rows);
+    size_t files = 0;
+    for (size_t i = 0; i < rd->m->n_maps; i++)
+        files += rd->m->maps[i].size;
+    rd->gathered += bytes;
+    if (rd->gathered / 2 > files)
+        return l2_err_at(err, L2_CORRUPT, rd->m->path, -1,
+                         "its tensors overlap: they would take %zu bytes, of files of %zu",
+                         rd->gathered, files);
+    return L2_OK;
+}
+
+/* Puts the tensor together, of n_parts, in memory that the model owns. */
+static int gather(struct reader *rd, const struct part *const *parts, size_t n_parts,
+                  struct l2_tensor *t, bool by_column, struct l2_err *err)
+{
+    size_t row_bytes = l2_tensor_row_size(t), bytes = row_bytes * t->rows;
+    size_t step = by_column ? row_bytes / n_parts : row_bytes * (t->rows / n_parts);
+    int r = count_gathered(rd, bytes, err);
+    if (r != L2_OK)
+        return r;
+    uint8_t *out = malloc(bytes);
     if (!out)
-        return l2_err_memory(err, row_bytes * t->rows);
+        return l2_err_memory(err, bytes);
     rd->m->buffers[rd->m->n_buffers++] = out;
-    for (size_t i = 0; i < rd->n; i++)
+    for (size_t i = 0; i < n_parts; i++)
         copy_part(out + i * step, row_bytes, parts[i]);
     t->data = out;
     return L2_OK;
 }
 
-static int read_tensor(const struct reader *rd, size_t index, struct l2_err *err)
+static int read_tensor(struct reader *rd, size_t index, struct l2_err *err)
 {
     struct l2_tensor *t = &rd->m->tensors[index];
-    const struct part *parts[MAX_SHARDS];
+    const struct part *parts[MAX_SHARDS] = {NULL};
     char name[MAX_NAME];
     enum l2_role role;
     uint32_t layer;
@@ -359,10 +397,7 @@ static int read_tensor(const struct reader *rd, size_t index, struct l2_err *err
         t->data = parts[0]->data;
         return L2_OK;
     }
-    if (is_matrix)
-        return gather(rd, parts, t, by_column, err);
-    const struct reader one = {.m = rd->m, .n = 1};
-    return gather(&one, parts, t, false, err);
+    return gather(rd, parts, is_matrix ? rd->n : 1, t, by_column, err);
 }
 
 /* Sizes that only the tensors say. */
@@ -404,29 +439,28 @@ static int size_by_tensors(const struct reader *rd, const json_t *params, const 
 static int check_known(const struct reader *rd, struct l2_err *err)
 {
     size_t n = l2_tensor_count(&rd->m->hp);
-    for (size_t s = 0; s < rd->n; s++) {
-        if (rd->shards[s].n == n)
-            continue;
-        for (size_t i = 0; i < rd->shards[s].n; i++) {
-            bool known = false;
-            for (size_t k = 0; k < n && !known; k++) {
-                char name[MAX_NAME];
-                enum l2_role role;
-                uint32_t layer;
-                l2_tensor_at(&rd->m->hp, k, &role, &layer);
-                l2_tensor_name_in(l2_roles[role].meta, layer, name, sizeof name);
-                known = strcmp(name, rd->shards[s].parts[i].name) == 0;
-            }
-            if (!known)
+    for (size_t i = 0; i < n; i++) {
+        char name[MAX_NAME];
+        enum l2_role role;
+        uint32_t layer;
+        l2_tensor_at(&rd->m->hp, i, &role, &layer);
+        l2_tensor_name_in(l2_roles[role].meta, layer, name, sizeof name);
+        for (size_t s = 0; s < rd->n; s++) {
+            struct part *p = find_part(&rd->shards[s], name);
+            if (p)
+                p->known = true;
+        }
+    }
+    for (size_t s = 0; s < rd->n; s++)
+        for (size_t i = 0; i < rd->shards[s].n; i++)
+            if (!rd->shards[s].parts[i].known)
                 return l2_err_at(err, L2_UNSUPPORTED, rd->shards[s].map->name, -1,
                                  "tensor %.100s has no place in a Llama of %u layers",
                                  rd->shards[s].parts[i].name, (unsigned)rd->m->hp.n_layers);
-        }
-    }
     return L2_OK;
 }
 
-static int read_tensors(const struct reader *rd, struct l2_err *err)
+static int read_tensors(struct reader *rd, struct l2_err *err)
 {
     struct l2_model *m = rd->m;
     size_t n = l2_tensor_count(&m->hp);

@@ -60,8 +60,8 @@ struct machine {
     size_t n, pos;
     const char *file;
     struct l2_err *err;
-    /* Growing arrays, all owned. An opcode adds no more than the values it takes from the stack, so
-     * that they stay in proportion to the pickle. */
+    /* Growing arrays, all owned. An opcode adds no more than one value, or as many as it takes from
+     * the stack, so that they stay in proportion to the pickle. */
     struct value *stack, *memo, *tuples;
     size_t n_stack, cap_stack, n_memo, cap_memo, n_tuples, cap_tuples;
     struct item *items;
@@ -199,6 +199,8 @@ static int set_items(struct machine *m, size_t n, bool mark)
     const struct value *dict = &m->stack[m->n_stack - n - mark - 1];
     for (size_t i = 0; i < n && dict->kind == DICT; i += 2) {
         const struct value *pair = &m->stack[m->n_stack - n + i];
+        if (pair[0].kind != STRING || (pair[1].kind != TENSOR && pair[1].kind != DICT))
+            continue; /* nothing asks for it */
         void *grown = grow(m, m->items, m->n_items, &m->cap_items, sizeof *m->items);
         if (!grown)
             return L2_MEMORY;
@@ -297,10 +299,11 @@ static int reduce(struct machine *m)
     return corrupt(m, "a call with arguments that make no sense");
 }
 
+/* Memos are numbered one after the other: an opcode for each. */
 static int put_memo(struct machine *m, uint64_t index)
 {
-    if (m->n_stack == 0 || index > m->n)
-        return corrupt(m, "a memo of nothing, or larger than the pickle");
+    if (m->n_stack == 0 || index > m->pos)
+        return corrupt(m, "a memo of nothing, or numbered higher than there are opcodes");
     while (m->n_memo <= index) {
         void *grown = grow(m, m->memo, m->n_memo, &m->cap_memo, sizeof *m->memo);
         if (!grown)
@@ -474,7 +477,7 @@ static int collect(const struct machine *m, struct l2_pickle_tensor **out, size_
         return l2_err_memory(m->err, m->n_items * sizeof **out);
     for (size_t i = 0; i < m->n_items; i++) {
         const struct item *item = &m->items[i];
-        if (item->dict != dict || item->value.kind != TENSOR || item->name.kind != STRING)
+        if (item->dict != dict || item->value.kind != TENSOR)
             continue;
         (*out)[*n] = m->tensors[item->value.number];
         (*out)[*n].name = item->name.text;

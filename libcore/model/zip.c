@@ -141,6 +141,32 @@ static int read_entry(struct l2_zip *z, const struct directory *d, uint64_t *at,
     return L2_OK;
 }
 
+static int compare_names(const char *a, size_t n, const struct l2_zip_entry *e)
+{
+    int c = memcmp(a, e->name, n < e->name_len ? n : e->name_len);
+    return c ? c : (n > e->name_len) - (n < e->name_len);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct l2_zip_entry *x = a;
+    return compare_names(x->name, x->name_len, b);
+}
+
+/* Two entries of one name would let readers differ in what the archive holds. */
+static int sort_entries(struct l2_zip *z, struct l2_err *err)
+{
+    qsort(z->entries, z->n, sizeof *z->entries, by_name);
+    for (size_t i = 1; i < z->n; i++)
+        if (by_name(&z->entries[i - 1], &z->entries[i]) == 0)
+            return l2_err_at(err, L2_CORRUPT, z->map->name,
+                             (const uint8_t *)z->entries[i].name - z->map->data,
+                             "zip archive: two entries are called %.*s",
+                             (int)(z->entries[i].name_len < 200 ? z->entries[i].name_len : 200),
+                             z->entries[i].name);
+    return L2_OK;
+}
+
 int l2_zip_read(struct l2_zip *z, const struct l2_map *map, struct l2_err *err)
 {
     struct directory d;
@@ -154,6 +180,8 @@ int l2_zip_read(struct l2_zip *z, const struct l2_map *map, struct l2_err *err)
     uint64_t at = d.offset;
     for (uint64_t i = 0; i < d.n && r == L2_OK; i++)
         r = read_entry(z, &d, &at, err);
+    if (r == L2_OK)
+        r = sort_entries(z, err);
     if (r != L2_OK)
         l2_zip_release(z);
     return r;
@@ -167,8 +195,16 @@ void l2_zip_release(struct l2_zip *z)
 
 const struct l2_zip_entry *l2_zip_find(const struct l2_zip *z, const char *name, size_t n)
 {
-    for (size_t i = 0; i < z->n; i++)
-        if (z->entries[i].name_len == n && memcmp(z->entries[i].name, name, n) == 0)
-            return &z->entries[i];
+    size_t lo = 0, hi = z->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = compare_names(name, n, &z->entries[mid]);
+        if (c == 0)
+            return &z->entries[mid];
+        if (c < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
     return NULL;
 }

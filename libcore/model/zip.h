@@ -16,12 +16,12 @@ struct l2_zip_entry {
 /* Caller's storage. */
 struct l2_zip {
     const struct l2_map *map;     /* borrowed */
-    struct l2_zip_entry *entries; /* owned */
+    struct l2_zip_entry *entries; /* by name; owned */
     size_t n;
 };
 
-/* Reads the directory (zip64, too) and checks that all entries lie in the file. Entries that are
- * compressed or encrypted are L2_UNSUPPORTED. */
+/* Reads the directory (zip64, too) and checks that all entries lie in the file, each under a name of
+ * its own. Entries that are compressed or encrypted are L2_UNSUPPORTED. */
 int l2_zip_read(struct l2_zip *z, const struct l2_map *map, struct l2_err *err) L2_MUST_CHECK;
 void l2_zip_release(struct l2_zip *z);
 

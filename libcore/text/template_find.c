@@ -122,20 +122,27 @@ static size_t match_code(struct match *m, const char *s, size_t n, size_t i, cha
     return 0;
 }
 
+/* Whether code or a comment begins at s[i]. */
+static bool begins_code(const char *s, size_t n, size_t i)
+{
+    return s[i] == '{' && i + 1 < n && (s[i + 1] == '{' || s[i + 1] == '%' || s[i + 1] == '#');
+}
+
 static bool fits(const struct known *k, const char *s, size_t n, char *room)
 {
     struct match m = {.k = k, .fits = true};
     for (size_t i = 0; i < n && m.fits;) {
-        if (s[i] == '{' && i + 1 < n && s[i + 1] == '#') { /* a comment */
+        bool code = begins_code(s, n, i);
+        if (code && s[i + 1] == '#') { /* a comment */
             while (i + 1 < n && !(s[i] == '#' && s[i + 1] == '}'))
                 i++;
             i += 2;
-        } else if (s[i] == '{' && i + 1 < n && (s[i + 1] == '{' || s[i + 1] == '%')) {
+        } else if (code) {
             i = match_code(&m, s, n, i + 2, room);
             m.fits = m.fits && i > 0;
         } else {
             size_t from = i;
-            while (i < n && !(s[i] == '{' && i + 1 < n && strchr("{%#", s[i + 1])))
+            while (i < n && !begins_code(s, n, i))
                 i++;
             while (from < i && isspace((unsigned char)s[from]))
                 from++;

@@ -201,11 +201,16 @@ static int read_head(struct l2_gguf *g, struct cursor *c, struct l2_err *err)
     return L2_OK;
 }
 
+int l2_gguf_str_compare(struct l2_gguf_str a, struct l2_gguf_str b)
+{
+    int r = memcmp(a.s, b.s, a.n < b.n ? a.n : b.n);
+    return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
+}
+
 static int compare_strs(const void *a, const void *b)
 {
     const struct l2_gguf_str *x = a, *y = b;
-    int r = memcmp(x->s, y->s, x->n < y->n ? x->n : y->n);
-    return r != 0 ? r : (x->n > y->n) - (x->n < y->n);
+    return l2_gguf_str_compare(*x, *y);
 }
 
 /* names is sorted here. */

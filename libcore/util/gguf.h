@@ -84,6 +84,8 @@ int l2_gguf_get_str(const struct l2_gguf *g, const char *key, struct l2_gguf_str
                     struct l2_err *err) L2_MUST_CHECK;
 
 bool l2_gguf_str_is(struct l2_gguf_str s, const char *text);
+/* By bytes, as memcmp. */
+int l2_gguf_str_compare(struct l2_gguf_str a, struct l2_gguf_str b);
 
 /* The string at data[*pos] of a value of strings; moves *pos behind it. */
 struct l2_gguf_str l2_gguf_next_str(const struct l2_gguf_value *v, size_t *pos);

@@ -568,6 +568,8 @@ static void test_recognise(void **state)
         if (strcmp(got, want) != 0)
             fail_msg("%s is taken for %s", jinjas[i].jinja, got);
     }
+    static const char zero[] = "{\0 '[INST]' }}{\0";
+    assert_null(l2_template_recognise(zero, sizeof zero - 1));
 }
 
 /* The rendering as a string: special pieces by their text. */
