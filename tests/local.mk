@@ -25,10 +25,12 @@ l2_unit_tests =
 l2_scripts = \
 	%D%/cmd/all-programs.sh \
 	%D%/cmd/cat.sh \
+	%D%/cmd/claims.sh \
 	%D%/cmd/clean.sh \
 	%D%/cmd/completion.sh \
 	%D%/cmd/config.sh \
 	%D%/cmd/corpus.sh \
+	%D%/cmd/cut.sh \
 	%D%/cmd/embed.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
@@ -308,6 +310,12 @@ nodist_tests_fuzz_fuzz_expr_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_expr_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_expr_LDFLAGS = $(fuzz_flags)
 
+check_PROGRAMS += tests/fuzz/fuzz_gguf
+tests_fuzz_fuzz_gguf_SOURCES = %D%/fuzz/fuzz_gguf.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_gguf_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_gguf_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_gguf_LDFLAGS = $(fuzz_flags)
+
 check_PROGRAMS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = %D%/fuzz/fuzz_json.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_json_SOURCES = $(fuzz_main)
@@ -355,6 +363,18 @@ tests_fuzz_fuzz_stream_SOURCES = %D%/fuzz/fuzz_stream.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_stream_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_stream_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_stream_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_template
+tests_fuzz_fuzz_template_SOURCES = %D%/fuzz/fuzz_template.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_template_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_template_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_template_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_tokjson
+tests_fuzz_fuzz_tokjson_SOURCES = %D%/fuzz/fuzz_tokjson.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_tokjson_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_tokjson_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_tokjson_LDFLAGS = $(fuzz_flags)
 
 check_PROGRAMS += tests/fuzz/fuzz_vocab
 tests_fuzz_fuzz_vocab_SOURCES = %D%/fuzz/fuzz_vocab.c $(fuzz_common)

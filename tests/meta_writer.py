@@ -64,6 +64,8 @@ def meta_rows(name, rows):
 # ---- pickle, protocol 2 ----
 
 def number(n):
+    if n >= 1 << 31:
+        return b"\x8a\x08" + struct.pack("<q", n)
     return b"K" + bytes([n]) if n < 256 else b"J" + struct.pack("<i", n)
 
 
@@ -159,4 +161,5 @@ def main():
     write_meta(os.path.join(out, "meta-zip64"), model, 2, True)
 
 
-main()
+if __name__ == "__main__":
+    main()

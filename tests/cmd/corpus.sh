@@ -44,8 +44,11 @@ for type in F32 BF16 Q8_0; do
     l2-model convert -q --dtype $type -z "$golden/small.model" -o checkpoint-$type.gguf "$golden/checkpoint/hf-f32" 2>/dev/null ||
         l2-model convert -q --dtype $type -o checkpoint-$type.gguf "$golden/checkpoint/hf-f32"
 done
-replay model "$golden"/checkpoint/*.bin checkpoint-*.gguf
+replay model "$golden"/checkpoint/*.bin
+replay gguf checkpoint-*.gguf
 replay meta "$golden/tiny.pth"
+replay template
+replay tokjson "$golden"/tokenizer/*.json
 printf 'tagged || "a b" < logit(0.15) ? min(r, 2, -x) : sigmoid(length / 1e2) * 3' >expression
 replay expr expression
 replay rules "$L2_SRC"/examples/rules/*.yaml

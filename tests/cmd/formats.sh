@@ -123,23 +123,6 @@ assert sorted(s) == ["s.0", "s.1", "s.2"], s
 print(json.dumps([s["s.%d" % i] for i in range(3)]))' >got-labels.json
 ok "three labels: each under a name of its own" python3 "$L2_SRC/tests/compare.py" 2e-4 want-labels.json got-labels.json
 
-# cut while it is mapped: the embedding is read from the map with every step
-cp small.gguf cut.gguf
-ok "a file that is cut while it is read ends in a message" python3 - text.l2s <<'E2'
-import os, select, subprocess, sys
-stream = open(sys.argv[1], "rb").read()
-p = subprocess.Popen(["l2-score", "-m", "cut.gguf", "--logprob", "sum"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                     stderr=subprocess.PIPE)
-p.stdin.write(stream)
-p.stdin.flush()
-select.select([p.stdout], [], [], 60)
-assert os.read(p.stdout.fileno(), 1)  # the model is loaded, a record is done
-os.truncate("cut.gguf", 0)
-out, err = p.communicate(stream, timeout=60)
-assert p.returncode == 1, (p.returncode, err)
-assert b"l2-score: a file became shorter while it was read" in err, err
-E2
-
 # the mean, what is not finite, differing shapes
 l2-model init -q --presets "$L2_SRC/examples/presets" tiny -s 1 -o a
 l2-model init -q --presets "$L2_SRC/examples/presets" tiny -s 2 -o b

@@ -1,4 +1,4 @@
-/* Fuzz target: a checkpoint in one file, of llama2.c or GGUF; all its values can be read. */
+/* Fuzz target: a checkpoint in one file, of llama2.c; all its values can be read. */
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
