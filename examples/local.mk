@@ -25,4 +25,8 @@ dist_rules_DATA = \
 EXTRA_DIST += \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \
-	%D%/recipe/world.awk
+	%D%/recipe/rules.yaml \
+	%D%/recipe/run.sh \
+	%D%/recipe/table.sh \
+	%D%/recipe/world.awk \
+	%D%/rounds.sh
