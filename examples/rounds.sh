@@ -93,7 +93,8 @@ samples() {
     shift 4
     [ ! -e "$out" ] || return 0
     say "round $number: answers for $out"
-    l2-generate -q -m "$model" --as "$(basename "$(dirname "$out")")" --round "$number" -n "$TOKENS" -s "$((SEED + number))" "$@" \
+    name=${model%/model}
+    l2-generate -q -m "$model" --as "${name##*/}" --round "$number" -n "$TOKENS" -s "$((SEED + number))" "$@" \
         -o "$out.raw" --resume "$prompts"
     if [ -n "$SAFE" ]; then
         l2-score -q -m "$SAFE" --as safe "$out.raw" | l2-score -q -m "$HELPFUL" --as helpful --force -o "$out.new"

@@ -47,6 +47,7 @@ l2_scripts = \
 	%D%/cmd/prefs.sh \
 	%D%/cmd/recipe.sh \
 	%D%/cmd/resume.sh \
+	%D%/cmd/rounds.sh \
 	%D%/cmd/rsample.sh \
 	%D%/cmd/scale.sh \
 	%D%/cmd/score.sh \

@@ -1,0 +1,101 @@
+#!/bin/sh
+# Rejection-sampling rounds of examples/rounds.sh: what they choose and make, going on after a kill, a second run,
+# changed settings, rounds that do not gain, distillation and PPO.
+# SPDX-License-Identifier: MIT
+. "${L2_SRC:?}/tests/lib.sh"
+. "$L2_SRC/tests/fixtures.sh"
+ok 'the fixtures are made' make_fixtures "$L2_TMP/f"
+cd "$L2_TMP/f" || exit 99
+l2-tokenize -q -z tokenizer.model prompts.jsonl -o prompts.l2s
+l2-tokenize -q -z tokenizer.model --lines text.txt -o text.l2s
+
+# settings FILE LINE...: settings that all runs here share, and more
+settings() {
+    file=$1
+    shift
+    printf '%s\n' 'MODEL=model HELPFUL=rm PROMPTS=prompts.l2s CHECK=prompts.l2s SFT=text.l2s' \
+        'K=4 TOKENS=8 CURVE=2 CHECK_K=2 TEMPERATURES="0.7 1.3"' \
+        'TRAIN="-j 1 --epochs 1 --batch 2 --lr 1e-4"' "$@" >"$file"
+}
+rounds() {
+    sh "$L2_SRC/examples/rounds.sh" "$@"
+}
+# sums DIR: what a directory holds, logs and histories aside
+sums() {
+    (cd "$1" && find . -type f ! -name '*.jsonl' ! -name final ! -name settings ! -name '*.l2s' -exec cksum {} + | sort -k 3
+    find . -name '*.l2s' | sort | while read -r f; do
+        echo "$f $(l2-cat -q --json "$f" | cksum)"
+    done)
+}
+
+# ---- a run, a second one ----
+
+settings two 'ROUNDS=2'
+ok 'two rounds' rounds two a
+is 'the temperature is one of those' yes "$(grep -qxE '0.7|1.3' a/v1/temperature && echo yes)"
+is 'K answers to every prompt' '4 4 4' "$(l2-cat -q --json a/v1/pool.l2s | jq '.completions | length' | tr '\n' ' ' | sed 's/ $//')"
+is 'the best of them is kept' "$(l2-cat -q --json a/v1/pool.l2s | jq -c '[.completions[].scores.helpful] | max')" \
+    "$(l2-cat -q --json a/v1/best.l2s | jq -c '.completions[0].scores.helpful')"
+is 'the report has the mean of the best' yes "$(jq -s --slurpfile r a/v1/report.json \
+    '(map(.completions[0].scores.helpful) | add / length) - $r[0].reward_best | fabs < 1e-6' <<JSON | sed 's/true/yes/'
+$(l2-cat -q --json a/v1/best.l2s)
+JSON
+)"
+ok 'the new model is a model' l2-model check a/v1/model
+is 'it differs from the first' differ "$(cmp -s model/model.safetensors a/v1/model/model.safetensors || echo differ)"
+is 'what is named is there' yes "$([ -d "$(cat a/final)" ] && echo yes)"
+is 'the report says whether it gained' "$(jq '.check_after > .check_before' a/v1/report.json)" "$(jq .kept a/v1/report.json)"
+is 'no file is left half made' '' "$(find a -name '*.new' -o -name '*.raw' -o -name '*.ckpt')"
+find a -type f -exec ls -l --full-time {} + >before
+ok 'a second run' rounds two a
+find a -type f ! -name settings -exec ls -l --full-time {} + >after
+grep -v 'a/settings$' before >before.rest
+same 'has changed nothing' before.rest after
+settings other 'ROUNDS=3'
+fails 1 'made with other settings than' 'other settings are refused' rounds other a
+
+# ---- going on ----
+
+sh "$L2_SRC/examples/rounds.sh" two b >/dev/null 2>&1 &
+pid=$!
+while [ ! -e b/v1/temperature ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+is 'a run was killed in its first round' no "$([ -e b/final ] && echo yes || echo no)"
+sleep 0.5
+ok 'it goes on' rounds two b
+sums a >a.sums
+sums b | sed 's|b/|a/|g' >b.sums
+same 'and makes what a whole run makes' a.sums b.sums
+rm -r a/final a/v1/model a/v1/report.json
+ok 'a model and a report that are gone' rounds two a
+sums a >again.sums
+same 'are made again as they were' a.sums again.sums
+
+# ---- rounds that do not gain ----
+
+settings judged 'ROUNDS=2' 'JUDGE="cat >/dev/null; echo 1"'
+ok 'a judge to whom all answers are alike' rounds judged c
+is 'ends the first round before training' 'false no' "$(jq .kept c/v1/report.json) $([ -e c/v1/model ] && echo yes || echo no)"
+is 'and the first model stays' model "$(cat c/final)"
+
+# ---- distillation, PPO ----
+
+l2-model init -q "$L2_SRC/examples/presets/tiny.yaml" --n-layers 1 -z tokenizer.model -s 3 -o small
+settings distil 'START=small ROUNDS=1 TEMPERATURES=1' 'PPO="-j 1 --batch 6 -k 2 --mini-batch 6 --iterations 1 --lr 1e-4"'
+ok 'a smaller model learns from a larger one' rounds distil d
+is 'from answers of the larger one' '"model"' "$(l2-cat -q --json d/v1/pool.l2s | jq -c '.completions[].gen.model' | sort -u)"
+is 'and stays small' 1 "$(jq .num_hidden_layers d/v1/model/config.json)"
+ok 'PPO on the last' l2-model check d/ppo/model
+is 'with a report' '"ppo"' "$(jq -c .round d/ppo/report.json)"
+
+settings safe 'SAFE=rm2 TAG=risky ROUNDS=1 TEMPERATURES=1 SFT='
+l2-model to-reward -q -s 5 -o rm2 model
+ok 'two reward models' rounds safe e
+is 'both have scored' '["helpful","safe"]' "$(l2-cat -q --json e/v1/best.l2s | jq -c '.completions[0].scores | keys' | sort -u)"
+
+fails 2 'usage: sh rounds.sh' 'two operands' rounds two
+echo 'MODEL=model' >bad
+fails 2 'HELPFUL is not set' 'settings that miss one' rounds bad x
+
+finish
