@@ -70,6 +70,16 @@ bin_PROGRAMS += cmd/l2-embed
 cmd_l2_embed_SOURCES = %D%/l2-embed.c
 cmd_l2_embed_LDADD = $(l2_model_libs)
 
+bin_PROGRAMS += cmd/l2-eval
+cmd_l2_eval_SOURCES = \
+	%D%/eval.h \
+	%D%/eval_asks.c \
+	%D%/eval_choices.c \
+	%D%/eval_files.c \
+	%D%/eval_results.c \
+	%D%/l2-eval.c
+cmd_l2_eval_LDADD = $(l2_model_libs)
+
 bin_PROGRAMS += cmd/l2-generate
 cmd_l2_generate_SOURCES = %D%/l2-generate.c
 cmd_l2_generate_LDADD = $(l2_model_libs)

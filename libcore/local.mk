@@ -362,3 +362,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/rlhf/ppo_terms.h \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h
+libcore_libl2_a_SOURCES += \
+	%D%/eval/ask.c \
+	%D%/eval/ask.h \
+	%D%/eval/metrics.c \
+	%D%/eval/metrics.h

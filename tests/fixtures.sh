@@ -31,6 +31,10 @@ TEXT
 {"id":"ball","prompt":"One day, Tom saw a big","source":"b"}
 {"id":7,"prompt":"The dog was","source":"a"}
 TEXT
+    cat >choices.jsonl <<'TEXT'
+{"id":0,"context":"Once upon a time, there was a little","choices":["girl","of","and"],"gold":0}
+{"id":1,"context":"The sun is ","choices":["big and warm.","a the of."],"gold":0}
+TEXT
     cat >chat.jsonl <<'TEXT'
 {"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"Tell me about a dog."}]}
 {"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello."},{"role":"user","content":"Who are you?"}]}

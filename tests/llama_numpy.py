@@ -405,4 +405,5 @@ def main():
         print(json.dumps({"types": {k: t for k, (t, _) in tensors.items()}, "meta": meta}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,7 @@ l2_scripts = \
 	%D%/cmd/corpus.sh \
 	%D%/cmd/cut.sh \
 	%D%/cmd/embed.sh \
+	%D%/cmd/eval.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
 	%D%/cmd/generate.sh \

@@ -26,6 +26,7 @@ struct partial {
     float *labels;   /* one score a label */
     float *logprobs; /* one a token that counts */
     bool non_finite;
+    bool not_greedy; /* another token was more likely, or as likely with a lower id */
 };
 
 static struct partial *partial_of(const struct l2_feed_item *item, size_t completion)
@@ -47,8 +48,8 @@ static int begin(void *arg, struct l2_feed_item *item, struct l2_err *err)
         float *values = l2_arena_alloc(&rec->arena, n, sizeof *values, err);
         if (!values)
             return L2_MEMORY;
-        p[c] = (struct partial){.labels = reward ? values : NULL,
-                                .logprobs = reward ? NULL : values};
+        p[c] =
+            (struct partial){.labels = reward ? values : NULL, .logprobs = reward ? NULL : values};
         for (size_t i = 0; reward && i < n; i++)
             values[i] = NAN;
     }
@@ -167,28 +168,39 @@ static bool logprob_wants(const void *arg, const struct l2_feed_item *item, size
     return position + 1 == n_rows && item->rec->n_completions > 0;
 }
 
-/* Token number position of a completion from the logits before it. */
-static void put_logprob(struct l2_feed_item *item, size_t completion, uint32_t position,
-                        const float *logits, double lse)
+/* Whether token is what temperature 0 draws. */
+static bool is_greedy(const float *logits, uint32_t width, uint32_t token)
+{
+    for (uint32_t i = 0; i < width; i++)
+        if (logits[i] > logits[token] || (logits[i] == logits[token] && i < token))
+            return false;
+    return true;
+}
+
+/* Token number position of a completion from the width logits before it. */
+static void put_logprob(const struct scorer *s, struct l2_feed_item *item, size_t completion,
+                        uint32_t position, const float *logits, uint32_t width, double lse)
 {
     struct partial *p = partial_of(item, completion);
     uint32_t token = item->rec->completions[completion].tokens.v[position];
     p->logprobs[position] = (float)((double)logits[token] - lse);
+    if (s->opts.greedy && !p->not_greedy)
+        p->not_greedy = !is_greedy(logits, width, token);
 }
 
 static int logprob_output(void *arg, struct l2_feed_item *item, size_t completion,
                           uint32_t position, const float *values, uint32_t width,
                           struct l2_err *err)
 {
+    const struct scorer *s = arg;
     float max;
     double lse;
-    (void)arg;
     (void)err;
     bool finite = l2_logsumexp(values, width, &max, &lse);
     if (completion != L2_FEED_PROMPT) {
         partial_of(item, completion)->non_finite |= !finite;
         if (finite)
-            put_logprob(item, completion, position + 1, values, lse);
+            put_logprob(s, item, completion, position + 1, values, width, lse);
         return L2_OK;
     }
     for (size_t c = 0; c < item->rec->n_completions; c++) {
@@ -196,7 +208,7 @@ static int logprob_output(void *arg, struct l2_feed_item *item, size_t completio
             continue;
         partial_of(item, c)->non_finite |= !finite;
         if (finite)
-            put_logprob(item, c, 0, values, lse);
+            put_logprob(s, item, c, 0, values, width, lse);
     }
     return L2_OK;
 }
@@ -283,6 +295,11 @@ static int logprob_finish(void *arg, struct l2_feed_item *item, size_t completio
         return r;
     if (s->opts.per_token && n == c->tokens.n)
         c->series[L2_LOGPROBS] = (struct l2_f32s){p->logprobs, n};
+    if (s->opts.greedy) {
+        r = l2_record_set_score(item->rec, c, s->opts.greedy, p->not_greedy ? 0 : 1, err);
+        if (r != L2_OK)
+            return r;
+    }
     return l2_record_set_score(item->rec, c, s->opts.name, score, err);
 }
 

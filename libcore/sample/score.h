@@ -21,6 +21,8 @@ struct l2_score_opts {
     const struct l2_vocab *vocab; /* for bits per byte: the bytes that the tokens decode to */
     const char *name;             /* scores[name]; borrowed */
     bool per_token;               /* keep logprobs in the completions */
+    const char *greedy; /* scores[greedy]: 1 where each token was the most likely one, else 0;
+                           borrowed; NULL: none */
     enum l2_overlong overlong;
 };
 

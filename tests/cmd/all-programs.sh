@@ -219,6 +219,13 @@ for p in $programs; do
         check_damage "$p" pairs.l2s l2-embed -m model
         check_marks "$p" pairs.l2s l2-embed -m model
         ;;
+    l2-eval)
+        printf '{"context":"Once upon","choices":["a time","the dog"],"gold":0}\n' >choices.jsonl
+        check_output "$p choices" choices.jsonl l2-eval choices -m model
+        fails 1 'no-such-file' "$p choices: a missing file" l2-eval choices -m model no-such-file
+        fails 1 'empty' "$p choices: empty input" l2-eval choices -m model /dev/null
+        fails 1 'plain' "$p choices: something else than JSON" l2-eval choices -m model plain
+        ;;
     l2-generate)
         check_output "$p" prompts.l2s l2-generate -m model -n 4
         check_damage "$p" prompts.l2s l2-generate -m model -n 4

@@ -13,7 +13,7 @@ rank() {
     kern | data) echo 2 ;;
     nn | clean) echo 3 ;;
     sample | train) echo 4 ;;
-    rlhf) echo 5 ;;
+    rlhf | eval) echo 5 ;;
     *) echo 9 ;;
     esac
 }
@@ -24,7 +24,7 @@ includes() {
 }
 
 found=
-for layer in util stream text clean model data kern nn sample train rlhf; do
+for layer in util stream text clean model data kern nn sample train rlhf eval; do
     [ -d "libcore/$layer" ] || continue
     for f in libcore/"$layer"/*.[ch]; do
         for to in $(includes "$f"); do
@@ -68,7 +68,7 @@ if have nm && [ -f "$L2_BIN/l2-cat" ]; then
     for p in "$L2_BIN"/l2-*; do
         [ -x "$p" ] || continue
         case ${p##*/} in
-        l2-generate | l2-score | l2-embed | l2-train | l2-ppo) continue ;;
+        l2-eval | l2-generate | l2-score | l2-embed | l2-train | l2-ppo) continue ;;
         esac
         nm -D "$p" 2>/dev/null | grep -q cblas_ && found="$found ${p##*/}"
     done

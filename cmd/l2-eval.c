@@ -1,0 +1,29 @@
+/* l2-eval: measures models by choices, answers and likelihood, and what their samples are worth. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "eval.h"
+
+static const char *const usage[] = {"choices -m MODEL [OPTION]... [FILE.jsonl]...", NULL};
+
+static const struct l2_subcommand subcommands[] = {
+    {.name = "choices",
+     .usage = "-m MODEL [OPTION]... [FILE.jsonl]...",
+     .summary = "Choose among continuations of a context by their log-probability.",
+     .options = eval_choices_options,
+     .rows = L2_ROWS_OUTPUT | L2_ROWS_THREADS | L2_ROWS_MODEL,
+     .run = eval_run_choices},
+    {.name = NULL},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct l2_program program = {
+        .name = "l2-eval",
+        .usage = usage,
+        .summary = "Measure models on tasks.",
+        .subcommands = subcommands,
+        .backends = l2_model_backends,
+    };
+    return l2_cli_main(&program, argc, argv);
+}
