@@ -49,6 +49,7 @@ l2_scripts = \
 	%D%/cmd/recipe.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rounds.sh \
+	%D%/cmd/reference.sh \
 	%D%/cmd/rsample.sh \
 	%D%/cmd/scale.sh \
 	%D%/cmd/score.sh \
@@ -254,6 +255,7 @@ EXTRA_DIST += $(l2_scripts) %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.s
 	%D%/spm_compare.py \
 	%D%/stream_frames.py \
 	%D%/stream_reader.py \
+	%D%/torch_logits.py \
 	%D%/train_curve.py \
 	%D%/train_golden.py \
 	%D%/golden/checkpoint/expected.f32 \
