@@ -99,6 +99,22 @@ cmd_l2_model_SOURCES = \
 cmd_l2_model_CPPFLAGS = $(AM_CPPFLAGS) -DL2_PRESETDIR='"$(presetsdir)"'
 cmd_l2_model_LDADD = $(l2_libs)
 
+bin_PROGRAMS += cmd/l2-plot
+cmd_l2_plot_SOURCES = \
+	%D%/l2-plot.c \
+	%D%/plot.h \
+	%D%/plot_accuracy.c \
+	%D%/plot_curve.c \
+	%D%/plot_figure.c \
+	%D%/plot_gnuplot.c \
+	%D%/plot_input.c \
+	%D%/plot_log.c \
+	%D%/plot_scores.c \
+	%D%/plot_script.c \
+	%D%/plot_theme.c \
+	%D%/plot_wins.c
+cmd_l2_plot_LDADD = $(l2_libs)
+
 bin_PROGRAMS += cmd/l2-ppo
 cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_rollout.c %D%/ppo_setup.c
 cmd_l2_ppo_LDADD = $(l2_model_libs)

@@ -135,6 +135,7 @@ void l2_train_report_data(struct l2_train *t)
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
         if (left_out[i].n > 0)
             l2_report_count(t->cli->report, left_out[i].name, left_out[i].n);
+    l2_report_count(t->cli->report, "parameters", l2_hparams_parameters(&t->hp));
     l2_report_count(t->cli->report, "examples", c.examples);
     l2_report_count(t->cli->report, "tokens", c.tokens);
     l2_report_real(t->cli->report, "epochs", l2_data_epochs(t->data));

@@ -9,6 +9,7 @@ dist_man_MANS += \
 	%D%/l2-eval.1 \
 	%D%/l2-generate.1 \
 	%D%/l2-model.1 \
+	%D%/l2-plot.1 \
 	%D%/l2-ppo.1 \
 	%D%/l2-prefs.1 \
 	%D%/l2-rsample.1 \

@@ -44,6 +44,7 @@ l2_scripts = \
 	%D%/cmd/model.sh \
 	%D%/cmd/pipeline.sh \
 	%D%/cmd/pipes.sh \
+	%D%/cmd/plot.sh \
 	%D%/cmd/ppo.sh \
 	%D%/cmd/prefs.sh \
 	%D%/cmd/recipe.sh \

@@ -36,7 +36,7 @@ say() {
 
 build_packages="gcc libc6-dev make autoconf automake pkg-config libpcre2-dev libzstd-dev libopenblas-dev
     libyaml-dev libcbor-dev libjansson-dev libutf8proc-dev"
-test_packages="libcmocka-dev python3 jq zstd mandoc sentencepiece python3-sentencepiece
+test_packages="libcmocka-dev python3 jq zstd mandoc gnuplot-nox sentencepiece python3-sentencepiece
     manpages manpages-dev manpages-de manpages-es manpages-fr manpages-ja manpages-pl manpages-ru manpages-zh"
 full_packages="clang"
 

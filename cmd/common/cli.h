@@ -123,6 +123,10 @@ int l2_cli_open_output(struct l2_cli *cli, bool binary, int *fd, const char **na
  * as l2_cli_open_output, with *resumes false. */
 int l2_cli_open_resumed(struct l2_cli *cli, int *fd, const char **name, bool *resumes,
                         struct l2_err *err) L2_MUST_CHECK;
+/* Writes all of the output at once: -o FILE, under the rules of l2_cli_open_output, is whole or as
+ * it was before. */
+int l2_cli_write_output(struct l2_cli *cli, bool binary, const void *data, size_t n,
+                        struct l2_err *err) L2_MUST_CHECK;
 /* The same for a path of the program's own making (l2-cat --split). */
 int l2_cli_create(struct l2_cli *cli, const char *path, bool binary, int *fd,
                   struct l2_err *err) L2_MUST_CHECK;

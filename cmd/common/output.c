@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cli.h"
+#include "util/newfile.h"
 
 static const char standard_input[] = "standard input";
 static const char standard_output[] = "standard output";
@@ -45,6 +46,18 @@ static bool is_input(const struct l2_cli *cli, const struct stat *st)
            in.st_ino == st->st_ino;
 }
 
+/* Whether a regular file that exists may be written over. */
+static int check_regular(const struct l2_cli *cli, const char *path, const struct stat *st,
+                         struct l2_err *err)
+{
+    if (st->st_size > 0 && !cli->force)
+        return l2_err_at(err, L2_ARGUMENT, path, -1,
+                         "the file exists already (--force overwrites it)");
+    if (is_input(cli, st))
+        return l2_err_at(err, L2_ARGUMENT, path, -1, "is input and output at once");
+    return L2_OK;
+}
+
 /* Opens a path that exists: a regular file only with --force, emptied; a pipe or a device as it is.
  */
 static int open_existing(const struct l2_cli *cli, const char *path, int *fd, struct l2_err *err)
@@ -54,11 +67,9 @@ static int open_existing(const struct l2_cli *cli, const char *path, int *fd, st
         return l2_err_sys(err, errno, path, "cannot open");
     int flags = O_WRONLY | O_NOCTTY | O_CLOEXEC;
     if (S_ISREG(st.st_mode)) {
-        if (st.st_size > 0 && !cli->force)
-            return l2_err_at(err, L2_ARGUMENT, path, -1,
-                             "the file exists already (--force overwrites it)");
-        if (is_input(cli, &st))
-            return l2_err_at(err, L2_ARGUMENT, path, -1, "is input and output at once");
+        int r = check_regular(cli, path, &st, err);
+        if (r != L2_OK)
+            return r;
         flags |= O_TRUNC;
     }
     *fd = open_retry(path, flags, 0);
@@ -93,6 +104,29 @@ int l2_cli_open_output(struct l2_cli *cli, bool binary, int *fd, const char **na
     *name = standard_output;
     *fd = STDOUT_FILENO;
     return binary ? refuse_binary(*fd, standard_output, err) : L2_OK;
+}
+
+int l2_cli_write_output(struct l2_cli *cli, bool binary, const void *data, size_t n,
+                        struct l2_err *err)
+{
+    struct l2_newfile f;
+    struct stat st;
+    const char *name;
+    int fd, r;
+    bool to_file = cli->output && strcmp(cli->output, "-") != 0;
+    bool exists = to_file && stat(cli->output, &st) == 0;
+    if (!to_file || (exists && !S_ISREG(st.st_mode))) {
+        r = l2_cli_open_output(cli, binary, &fd, &name, err);
+        if (r != L2_OK)
+            return r;
+        r = l2_cli_write(fd, name, data, n, err);
+        int closed = l2_cli_close_output(cli, fd, name, r == L2_OK ? err : NULL);
+        return r == L2_OK ? closed : r;
+    }
+    r = exists ? check_regular(cli, cli->output, &st, err) : L2_OK;
+    if (r == L2_OK)
+        r = l2_newfile_replace(&f, cli->output, err);
+    return r == L2_OK ? l2_newfile_close(&f, l2_newfile_write(&f, data, n, err), err) : r;
 }
 
 int l2_cli_open_resumed(struct l2_cli *cli, int *fd, const char **name, bool *resumes,

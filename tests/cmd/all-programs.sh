@@ -143,7 +143,7 @@ check_output() { # NAME INPUT COMMAND...
     ok "$name: -q" "$@" -q "$input"
     is "$name: and then nothing on standard error" '' "$(cat "$L2_TMP/stderr")"
     ok "$name: --progress" "$@" --progress "$input"
-    is "$name: which ends at a hundred per cent" 1 "$(grep -c "^${name%% *}: \[#*\] 100% .*/s\$" "$L2_TMP/stderr")"
+    is "$name: which ends at a hundred per cent" 1 "$(grep -c "^${name%% *}[a-z ]*: \[#*\] 100% .*/s\$" "$L2_TMP/stderr")"
     fails 1 'standard output: .*No space left on device' "$name: a full device" sh -c 'exec "$@" >/dev/full' sh "$@" "$input"
     is "$name: a reader that went away is no failure" 0 "$(quietly_closed "$@" "$input")"
     is "$name: and not worth a word" '' "$(cat err)"
@@ -282,6 +282,16 @@ for p in $programs; do
         fails 1 'cut' "$p: a cut stream" l2-ppo -m model -o x --reward rm cut
         fails 1 'No space left on device' "$p: a log on a full device" l2-ppo -m model -o x --reward rm \
             --batch 4 -k 2 -n 4 --iterations 1 --log /dev/full prompts.l2s
+        ;;
+    l2-plot)
+        l2-train reward -q -m model -o logged --data pairs.l2s --batch 3 --log log.jsonl 2>/dev/null
+        check_output "$p log" log.jsonl l2-plot log --script
+        for sub in log curve scores accuracy wins; do
+            fails 1 'empty' "$p $sub: empty input" l2-plot $sub /dev/null
+            fails 1 'no-such-file' "$p $sub: a missing file" l2-plot $sub no-such-file
+            fails 1 'plain' "$p $sub: something else than JSON" l2-plot $sub plain
+        done
+        fails 1 'cut' "$p scores: a cut stream" l2-plot scores --score r cut
         ;;
     l2-prefs)
         check_output "$p" pairs.jsonl l2-prefs

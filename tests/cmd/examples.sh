@@ -55,6 +55,7 @@ for page in "$L2_SRC"/man/*.[1-9]; do
         n=$((n + 1))
         case $command in
         *'jq '*) have jq || { skip "$name: $command" 'no jq' && continue; } ;;
+        *'l2-plot '*) have gnuplot || { skip "$name: $command" 'no gnuplot' && continue; } ;;
         esac
         # shellcheck disable=SC2086 # the shell and its option
         ok "$name: $command" $shell -c "$command"
