@@ -164,6 +164,12 @@ const char *plot_file_label(struct plot *p, size_t i, struct l2_err *err) L2_MUS
 int plot_each_row(struct plot *p, const char *path,
                   int (*take)(void *arg, const json_t *row, struct l2_err *err), void *arg,
                   struct l2_err *err) L2_MUST_CHECK;
+/* The same for a file that is open, and is called name. */
+int plot_each_row_of(struct plot *p, int fd, const char *name,
+                     int (*take)(void *arg, const json_t *row, struct l2_err *err), void *arg,
+                     struct l2_err *err) L2_MUST_CHECK;
+/* Tells progress: so many bytes of the file that is being read have been. */
+void plot_progress(struct plot *p, uint64_t bytes);
 /* The number row[key]: *has is false where it is absent or null; anything else is L2_FORMAT. */
 int plot_number(const json_t *row, const char *key, bool *has, double *out,
                 struct l2_err *err) L2_MUST_CHECK;

@@ -92,21 +92,28 @@ static int take_line(struct plot *p, const char *line, size_t n, const char *nam
     return r;
 }
 
-int plot_each_row(struct plot *p, const char *path,
-                  int (*take)(void *arg, const json_t *row, struct l2_err *err), void *arg,
-                  struct l2_err *err)
+void plot_progress(struct plot *p, uint64_t bytes)
+{
+    double share =
+        p->bytes_total > 0 ? (double)(p->bytes_done + bytes) / (double)p->bytes_total : -1;
+    l2_cli_progress_share(p->cli, share, p->rows, "rows");
+}
+
+/* True where the line is the beginning of an object: its writer has not come to the end. */
+static bool is_cut(const char *line, size_t n, bool terminated)
+{
+    return !terminated && line[0] == '{' && line[n - 1] != '}';
+}
+
+int plot_each_row_of(struct plot *p, int fd, const char *name,
+                     int (*take)(void *arg, const json_t *row, struct l2_err *err), void *arg,
+                     struct l2_err *err)
 {
     struct l2_input in;
-    const char *name, *line;
+    const char *line;
     size_t n;
     bool terminated;
-    int fd, r = l2_cli_open_input(p->cli, path, &fd, &name, err);
-    if (r != L2_OK)
-        return r;
-    if ((r = l2_cli_refuse_terminal(fd, err)) != L2_OK) {
-        l2_cli_close_input(fd);
-        return r;
-    }
+    int r;
     l2_input_init(&in, fd, name);
     for (int64_t number = 1;
          (r = l2_input_line(&in, true, L2_MAX_RECORD, &line, &n, &terminated, err)) == L2_OK;
@@ -114,7 +121,7 @@ int plot_each_row(struct plot *p, const char *path,
         if (l2_line_is_blank(line, n))
             continue;
         r = take_line(p, line, n, name, number, take, arg, err);
-        if (r != L2_OK && r != L2_MEMORY && !terminated && line[0] == '{' && line[n - 1] != '}') {
+        if (r != L2_OK && r != L2_MEMORY && is_cut(line, n, terminated)) {
             l2_cli_note(p->cli, "%s:%lld: the last line is cut, and left out", name,
                         (long long)number);
             r = L2_OK;
@@ -122,12 +129,24 @@ int plot_each_row(struct plot *p, const char *path,
         r = l2_cli_bad_data(p->cli, false, NULL, r, name, number, err);
         if (r != L2_OK)
             break;
-        double done = (double)(p->bytes_done + (uint64_t)in.offset);
-        l2_cli_progress_share(p->cli, p->bytes_total > 0 ? done / (double)p->bytes_total : -1,
-                              p->rows, "rows");
+        plot_progress(p, (uint64_t)in.offset);
     }
     p->bytes_done += (uint64_t)in.offset;
     l2_input_release(&in);
-    l2_cli_close_input(fd);
     return r == L2_END ? L2_OK : r;
+}
+
+int plot_each_row(struct plot *p, const char *path,
+                  int (*take)(void *arg, const json_t *row, struct l2_err *err), void *arg,
+                  struct l2_err *err)
+{
+    const char *name;
+    int fd, r = l2_cli_open_input(p->cli, path, &fd, &name, err);
+    if (r != L2_OK)
+        return r;
+    r = l2_cli_refuse_terminal(fd, err);
+    if (r == L2_OK)
+        r = plot_each_row_of(p, fd, name, take, arg, err);
+    l2_cli_close_input(fd);
+    return r;
 }

@@ -145,55 +145,96 @@ static int take_record(struct scores *s, const struct l2_record *rec, struct l2_
     return r == L2_OK ? end_record(s, &of, err) : r;
 }
 
+/* A stream that is not whole is an error, or with --partial what there is of it. */
+static int check_whole(struct scores *s, int r, const char *name, const char *error,
+                       struct l2_err *err)
+{
+    char text[512];
+    if (!s->p->cli->partial)
+        return r;
+    if (error)
+        snprintf(text, sizeof text, "%s: the stream is incomplete: %.400s", name, error);
+    else
+        l2_err_format(err, text, sizeof text);
+    l2_cli_note(s->p->cli, "%s", text);
+    return error ? L2_OK : L2_END;
+}
+
 static int read_stream(struct scores *s, int fd, const char *name, struct l2_err *err)
 {
     struct l2_stream_limits limits = {.max_record = (size_t)s->p->cli->max_record};
     struct l2_reader *reader = NULL;
     struct l2_record rec;
     enum l2_item item;
-    struct plot *p = s->p;
     l2_record_init(&rec);
     int r = l2_reader_new(&reader, fd, name, &limits, err);
     while (r == L2_OK && (r = l2_reader_next(reader, true, &item, &rec, err)) == L2_OK) {
         const struct l2_stream_end *end = l2_reader_end_item(reader);
         if (item == L2_ITEM_RECORD)
             r = take_record(s, &rec, err);
-        else if (item == L2_ITEM_END && !end->complete && !p->cli->partial)
-            r = l2_err_at(err, L2_TRUNCATED, name, -1,
-                          "the stream is incomplete (%.200s): --partial draws what there is",
-                          end->error);
-        double done = (double)(p->bytes_done + l2_reader_offset(reader));
-        l2_cli_progress_share(p->cli, p->bytes_total > 0 ? done / (double)p->bytes_total : -1,
-                              p->rows, "records");
+        else if (item == L2_ITEM_END && !end->complete)
+            r = check_whole(s,
+                            l2_err_at(err, L2_TRUNCATED, name, -1,
+                                      "the stream is incomplete: %.400s", end->error),
+                            name, end->error, err);
+        plot_progress(s->p, l2_reader_offset(reader));
     }
+    if (r == L2_TRUNCATED)
+        r = check_whole(s, r, name, NULL, err);
     if (reader)
-        p->bytes_done += l2_reader_offset(reader);
+        s->p->bytes_done += l2_reader_offset(reader);
     l2_reader_free(reader);
     l2_record_release(&rec);
     return r == L2_END ? L2_OK : r;
 }
 
-/* True where a file begins as a stream does. What cannot be read twice is taken for rows. */
+/* Copies what comes through a pipe, which can be read only once, into a file without a name. */
+static int spool(int fd, const char *name, FILE **out, struct l2_err *err)
+{
+    char buf[65536];
+    ssize_t n;
+    int r = L2_OK;
+    if (!(*out = tmpfile()))
+        return l2_err_sys(err, errno, NULL, "cannot make a temporary file");
+    while (r == L2_OK && (n = read(fd, buf, sizeof buf)) != 0) {
+        if (n > 0)
+            r = l2_cli_write(fileno(*out), "temporary file", buf, (size_t)n, err);
+        else if (errno != EINTR)
+            r = l2_err_sys(err, errno, name, "cannot read");
+    }
+    if (r == L2_OK && lseek(fileno(*out), 0, SEEK_SET) != 0)
+        r = l2_err_sys(err, errno, NULL, "cannot read the temporary file");
+    return r;
+}
+
+/* True where a file begins as a stream does. */
 static bool begins_stream(int fd)
 {
     uint8_t head[L2_FRAME_MAGIC_BYTES];
     struct l2_frame frame;
-    off_t at = lseek(fd, 0, SEEK_CUR);
-    ssize_t n = at < 0 ? -1 : pread(fd, head, sizeof head, at);
+    ssize_t n = pread(fd, head, sizeof head, lseek(fd, 0, SEEK_CUR));
     return n == (ssize_t)sizeof head && l2_frame_parse(head, sizeof head, &frame) != L2_FORMAT;
 }
 
 static int read_file(struct scores *s, const char *path, struct l2_err *err)
 {
     const char *name;
+    FILE *copy = NULL;
     int fd, r = l2_cli_open_input(s->p->cli, path, &fd, &name, err);
     if (r != L2_OK)
         return r;
-    bool stream = begins_stream(fd);
-    if (stream)
-        r = read_stream(s, fd, name, err);
+    r = l2_cli_refuse_terminal(fd, err);
+    if (r == L2_OK && lseek(fd, 0, SEEK_CUR) < 0)
+        r = spool(fd, name, &copy, err);
+    if (r == L2_OK) {
+        int from = copy ? fileno(copy) : fd;
+        r = begins_stream(from) ? read_stream(s, from, name, err)
+                                : plot_each_row_of(s->p, from, name, take_row, s, err);
+    }
+    if (copy)
+        fclose(copy);
     l2_cli_close_input(fd);
-    return stream ? r : plot_each_row(s->p, path, take_row, s, err);
+    return r;
 }
 
 /* ---- distributions ---- */

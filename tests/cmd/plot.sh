@@ -352,6 +352,16 @@ is 'the mean of the scores of l2-score' "$(l2-cat -q --scores tsv scored.l2s | a
     NR == 1 { for (i = 1; i <= NF; i++) if ($i == "reward") c = i; next }
     { s += $c; n++ } END { printf "n %d, mean %.3g", n, s / n }')" \
     "$(plot scores scored.l2s | sed -n 's/.*(\(n [^)]*\)).*/\1/p')"
-head -c 300 scored.l2s >cut.l2s
-fails 1 'cut.l2s' 'a cut stream has no distribution' l2-plot scores --script cut.l2s
+plot scores scored.l2s >file
+cat scored.l2s | plot scores --label scored >pipe
+same 'a stream from a pipe' file pipe
+l2-cat -q --json scored.l2s >scored.jsonl
+plot scores scored.jsonl >json
+same 'and as JSON' file json
+cat scored.l2s scored.l2s >twice.l2s
+is 'two segments' "$(titles <file | sed 's/scored (n 12/twice (n 24/')" "$(plot scores twice.l2s | titles)"
+head -c $(($(wc -c <scored.l2s) - 5)) scored.l2s >cut.l2s
+fails 1 'cut.l2s: .*ends' 'a cut stream has no distribution' l2-plot scores --script cut.l2s
+fails 0 'cut.l2s: .*ends' 'but with --partial' l2-plot scores --script --partial cut.l2s
+is 'that of what is there' "$(titles <file | sed 's/scored/cut/')" "$(titles <"$L2_TMP/stdout")"
 finish
