@@ -218,8 +218,14 @@ tests_unit_test_stream_SOURCES = \
 	%D%/unit/test_stream.c
 tests_unit_test_stream_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_template
+tests_unit_test_template_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_template.c \
+	%D%/unit/tokenizers.c %D%/unit/tokenizers.h
+tests_unit_test_template_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_tokjson
-tests_unit_test_tokjson_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_tokjson.c
+tests_unit_test_tokjson_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_tokjson.c \
+	%D%/unit/tokenizers.c %D%/unit/tokenizers.h
 tests_unit_test_tokjson_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_trainer

@@ -112,6 +112,21 @@ fails 1 'has no form in GGUF' "a model with labels" sh -c "
 fails 1 'small.gguf: exists already' "an existing file" l2-model convert -o small.gguf hf-plain
 ok "is replaced on request" l2-model convert -q --force -o small.gguf hf-plain
 
+# every EOS of a list ends a completion, in a directory and in a file
+printf '{"id":0,"prompt":[1,5,17],"completions":[]}\n' | l2-cat -q --from-json -o prompt.l2s
+finish_of() {
+    l2-generate -q -m "$1" -T 0 -n 3 prompt.l2s | l2-cat -q --json | grep -o '"finish":"[a-z]*"'
+}
+is "no EOS is met" '"finish":"length"' "$(finish_of hf-plain)"
+second=$(l2-generate -q -m hf-plain -T 0 -n 3 prompt.l2s | l2-cat -q --json | sed 's/.*"tokens":.[0-9]*,\([0-9]*\),.*/\1/')
+cp -R hf-plain hf-eos
+printf '{"eos_token_id": [2, 319, %s], "do_sample": true}' "$second" >hf-eos/generation_config.json
+is "the third of generation_config.json is" '"finish":"eos"' "$(finish_of hf-eos)"
+l2-model convert -q -o eos.gguf hf-eos
+is "and in a file" '"finish":"eos"' "$(finish_of eos.gguf)"
+l2-model convert -q -o eos-back eos.gguf
+is "and back" '"finish":"eos"' "$(finish_of eos-back)"
+
 # several labels
 # shellcheck disable=SC2086
 peer scores hf-labels $ids >want-labels.json
@@ -130,9 +145,8 @@ ok "merge" l2-model merge -q --weight 1 --weight 3 -o mean a b
 ok "is the weighted mean" /usr/bin/python3 - "$L2_SRC/tests" <<'E2'
 import sys
 import numpy as np
-sys.argv, tests = ["llama_numpy.py", "none"], sys.argv[1]
-source = open(tests + "/llama_numpy.py").read().rsplit("\nmain()", 1)[0]
-exec(source)
+sys.path.insert(0, sys.argv[1])
+from llama_numpy import read_hf
 a, b, m = (read_hf(d)[1] for d in ("a", "b", "mean"))
 for k in a:
     assert np.array_equal(((a[k] + 3 * b[k]) / 4).astype(np.float32), m[k].astype(np.float32)), k
