@@ -192,7 +192,7 @@ static int check_header(void *arg, const struct l2_header *h, struct l2_err *err
     struct generation *g = arg;
     int r = l2_check_vocab(g->cli, &g->loaded, h, err);
     if (r == L2_OK)
-        l2_generator_set_vocab_size(g->worker, h->vocab_size);
+        l2_generator_set_vocab_size(g->worker, h->has_vocab ? h->vocab_size : UINT32_MAX);
     return r;
 }
 
