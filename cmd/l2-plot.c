@@ -34,7 +34,7 @@ static struct plot_opts opts = {.x = "step", .score = "reward", .smooth = 1};
      .default_text = "800, or 1000 for panels side by side", .target = &opts.width,                \
      .min = 200, .max = 8000},                                                                     \
     {.name = "height", .kind = L2_OPT_INT, .arg = "N", .help = "height in pixels",                 \
-     .default_text = "480, or 330 for each of several rows of panels", .target = &opts.height,     \
+     .default_text = "480, or as much as panels and legend take", .target = &opts.height,     \
      .min = 150, .max = 8000},                                                                     \
     {.name = "log-x", .kind = L2_OPT_FLAG, .help = "logarithmic x axis", .target = &opts.log_x,    \
      .given = &opts.has_log_x},                                                                    \
@@ -162,6 +162,8 @@ static int finish_figure(struct plot *p, struct l2_err *err)
             struct plot_series *c = panel->series[k];
             curves += c->n > 0;
             points += c->n;
+            if (c->style == PLOT_LINE && c->n == 1)
+                c->style = PLOT_MARKS; /* a line of one point would not be seen */
             if (c->style == PLOT_LINE || c->style == PLOT_THIN)
                 r = plot_series_thin(c, MAX_LINE_POINTS, err);
         }

@@ -59,6 +59,7 @@ struct plot_series {
     const char *label; /* in the legend; NULL: not there */
     enum plot_style style;
     unsigned color, dash; /* any number */
+    double shift;         /* of PLOT_ERRORS: drawn so far beside x, so that bars do not coincide */
     struct plot_point *v; /* owned */
     size_t n, cap;
     const char **names; /* (n) of PLOT_PATH; owned array */

@@ -10,16 +10,24 @@
 #include "util/num.h"
 #include "util/utf8.h"
 
-#define TITLE_MAX  90          /* characters */
-#define LABEL_MAX  44          /* of the legend, of axes and ticks */
-#define BAND_CLEAR 0xcc000000u /* how clear areas are: gnuplot's alpha, 0 is opaque */
-#define FILL_CLEAR 0xb0000000u
-#define THIN_CLEAR 0xa0000000u
+#define TITLE_MAX   90          /* characters */
+#define LABEL_MAX   44          /* of the legend, of axes and ticks */
+#define BARS        18          /* more make the picture higher */
+#define SLANTED_MAX 20          /* of ticks that are slanted */
+#define BAND_CLEAR  0xcc000000u /* how clear areas are: gnuplot's alpha, 0 is opaque */
+#define FILL_CLEAR  0xb0000000u
+#define THIN_CLEAR  0xa0000000u
+
+#define CHARACTER     7.5 /* width of one, in pixels, in the mean */
+#define LEGEND_SAMPLE 50  /* width of what stands beside a name in the legend */
+#define LEGEND_LINE   20  /* height of its lines */
 
 struct script {
     const struct plot_figure *f;
     const struct plot_opts *opts;
     bool dark;
+    long long width, height; /* of the picture, in pixels */
+    unsigned rows, columns;  /* of panels */
     struct l2_buf *out;
     struct l2_err *err;
 };
@@ -52,6 +60,15 @@ int plot_quote(struct l2_buf *out, const char *text, size_t max, bool format, st
         brackets = cp == ']' ? brackets + 1 : 0;
     }
     return r == L2_OK ? l2_buf_append_byte(out, '\'', err) : r;
+}
+
+/* The characters of text, as far as it is drawn. */
+static size_t drawn_length(const char *text)
+{
+    size_t n = 0;
+    for (; *text && n < LABEL_MAX; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
 }
 
 /* ---- data ---- */
@@ -89,14 +106,26 @@ static int put_line(struct script *s, const char *before, const char *text, size
     return r == L2_OK ? l2_buf_printf(s->out, s->err, "%s\n", after) : r;
 }
 
+/* Names that have no room side by side are slanted. */
+static bool are_slanted(const struct script *s, char axis, const char **names, size_t n)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++)
+        longest = drawn_length(names[i]) > longest ? drawn_length(names[i]) : longest;
+    return axis == 'x' &&
+           CHARACTER * (double)((longest + 2) * n) > 0.9 * (double)s->width / s->columns;
+}
+
 static int put_ticks(struct script *s, char axis, const char **names, size_t n)
 {
+    bool slanted = are_slanted(s, axis, names, n);
     int r;
     if (n == 0)
         return l2_buf_printf(s->out, s->err, "set %ctics autofreq norotate\n", axis);
-    r = l2_buf_printf(s->out, s->err, "set %ctics (", axis);
+    r = l2_buf_printf(s->out, s->err, "%sset %ctics%s (", slanted ? "set lmargin 12\n" : "", axis,
+                      slanted ? " rotate by 45 right" : "");
     for (size_t i = 0; i < n && r == L2_OK; i++) {
-        r = plot_quote(s->out, names[i], LABEL_MAX, true, s->err);
+        r = plot_quote(s->out, names[i], slanted ? SLANTED_MAX : LABEL_MAX, true, s->err);
         if (r == L2_OK)
             r = l2_buf_printf(s->out, s->err, " %zu%s", i, i + 1 < n ? ", " : "");
     }
@@ -247,7 +276,7 @@ static const char *with_of(enum plot_style style)
     case PLOT_PATH:
         return "using 1:2 with linespoints linewidth 2 pointtype 7 pointsize 0.6";
     case PLOT_ERRORS:
-        return "using 1:2:3:4 with yerrorlines linewidth 2 pointtype 7 pointsize 0.6";
+        return "with yerrorlines linewidth 2 pointtype 7 pointsize 0.6";
     case PLOT_BAND:
         return "using 1:3:4 with filledcurves";
     case PLOT_STEPS:
@@ -274,8 +303,11 @@ static int put_curve(struct script *s, size_t panel, size_t k, const struct plot
 {
     unsigned color = (unsigned)plot_color(s->dark, PLOT_CURVE, c->color);
     unsigned dash = 1 + (c->dash + c->color / PLOT_COLORS) % 5;
-    int r = l2_buf_printf(s->out, s->err, "%s$d%zu_%zu %s linecolor rgb '#%08x'",
-                          *first ? "plot " : ", \\\n     ", panel, k, with_of(c->style),
+    char using[64] = "";
+    if (c->style == PLOT_ERRORS)
+        snprintf(using, sizeof using, "using ($1+%g):2:3:4 ", c->shift);
+    int r = l2_buf_printf(s->out, s->err, "%s$d%zu_%zu %s%s linecolor rgb '#%08x'",
+                          *first ? "plot " : ", \\\n     ", panel, k, using, with_of(c->style),
                           (unsigned)clear_of(c->style) | color);
     *first = false;
     if (r == L2_OK && c->style != PLOT_BAND && c->style != PLOT_STEPS && c->style != PLOT_BOXES)
@@ -336,33 +368,64 @@ static int put_panel(struct script *s, size_t index, const struct plot_panel *p)
 
 /* ---- the whole ---- */
 
-static int put_terminal(struct script *s, enum plot_format format, unsigned rows, unsigned columns)
+/* Lines of the longest legend. */
+static size_t legend_lines(const struct script *s)
 {
-    long long width = s->opts->width, height = s->opts->height;
-    if (width == 0)
-        width = columns > 1 ? 1000 : 800;
-    if (height == 0)
-        height = rows > 1 ? 330 * (long long)rows : 480;
-    if (format == PLOT_PNG)
-        return l2_buf_printf(s->out, s->err,
-                             "set terminal pngcairo size %lld,%lld noenhanced font 'sans,10' "
-                             "background '#%06x'\n",
-                             width, height, (unsigned)plot_color(s->dark, PLOT_PAPER, 0));
+    size_t most = 0;
+    for (size_t i = 0; i < s->f->n; i++) {
+        const struct plot_panel *p = s->f->panels[i];
+        size_t n = 0, longest = 0;
+        for (size_t k = 0; k < p->n; k++) {
+            if (!p->series[k]->label || p->series[k]->n == 0)
+                continue;
+            size_t length = drawn_length(p->series[k]->label);
+            longest = length > longest ? length : longest;
+            n++;
+        }
+        double fit = floor(0.9 * (double)s->width / s->columns /
+                           (LEGEND_SAMPLE + CHARACTER * (double)longest));
+        size_t lines = (size_t)ceil((double)n / fmax(fit, 1));
+        most = lines > most ? lines : most;
+    }
+    return most;
+}
+
+/* The size that is asked for, or one in which a long legend leaves room for the curves. */
+static void choose_size(struct script *s)
+{
+    s->columns = s->f->columns > 1 ? s->f->columns : 1;
+    s->rows = (unsigned)((s->f->n + s->columns - 1) / s->columns);
+    s->width = s->opts->width > 0 ? s->opts->width : s->columns > 1 ? 1000 : 800;
+    s->height = s->opts->height;
+    if (s->height == 0) {
+        size_t lines = legend_lines(s);
+        s->height = s->rows > 1 ? 330 * (long long)s->rows : 480;
+        if (lines > 2)
+            s->height += (long long)(s->rows * (lines - 2) * LEGEND_LINE);
+        if (s->f->n == 1 && s->f->panels[0]->n_y_ticks > BARS)
+            s->height += (long long)(s->f->panels[0]->n_y_ticks - BARS) * LEGEND_LINE;
+    }
+}
+
+static int put_terminal(struct script *s, enum plot_format format)
+{
     return l2_buf_printf(s->out, s->err,
-                         "set terminal svg size %lld,%lld noenhanced font 'sans-serif,13' "
-                         "background '#%06x'\n",
-                         width, height, (unsigned)plot_color(s->dark, PLOT_PAPER, 0));
+                         "set terminal %s size %lld,%lld noenhanced font '%s' background '#%06x'\n",
+                         format == PLOT_PNG ? "pngcairo" : "svg", s->width, s->height,
+                         format == PLOT_PNG ? "sans,10" : "sans-serif,13",
+                         (unsigned)plot_color(s->dark, PLOT_PAPER, 0));
 }
 
 int plot_script(const struct plot_figure *f, const struct plot_opts *opts, enum plot_format format,
                 struct l2_buf *out, struct l2_err *err)
 {
-    struct script s = {f, opts, opts->theme == PLOT_DARK, out, err};
+    struct script s = {
+        .f = f, .opts = opts, .dark = opts->theme == PLOT_DARK, .out = out, .err = err};
     unsigned ink = (unsigned)plot_color(s.dark, PLOT_INK, 0);
-    unsigned columns = f->columns > 1 ? f->columns : 1;
-    unsigned rows = (unsigned)((f->n + columns - 1) / columns);
+    bool many = f->n > 1 || f->title;
     char after[96];
-    int r = put_terminal(&s, format, rows, columns);
+    choose_size(&s);
+    int r = put_terminal(&s, format);
     if (r == L2_OK)
         r = l2_buf_printf(out, err,
                           "set encoding utf8\n"
@@ -371,18 +434,15 @@ int plot_script(const struct plot_figure *f, const struct plot_opts *opts, enum 
                           "set grid linetype 1 linewidth 1 linecolor rgb '#%06x'\n",
                           ink, ink, (unsigned)plot_color(s.dark, PLOT_GRID, 0));
     snprintf(after, sizeof after, " textcolor '#%06x'", ink);
-    if (r == L2_OK && f->n > 1) {
-        r = l2_buf_printf(out, err, "set multiplot layout %u,%u", rows, columns);
-        if (r == L2_OK && f->title)
-            r = put_line(&s, " title ", f->title, TITLE_MAX, after);
-        else if (r == L2_OK)
-            r = l2_buf_append_str(out, "\n", err);
-    } else if (r == L2_OK && f->title) {
-        r = put_line(&s, "set title ", f->title, TITLE_MAX, after);
-    }
+    /* Of a lone picture, too: a multiplot's title stands above the legend, a plot's below it. */
+    if (r == L2_OK && many)
+        r = l2_buf_printf(out, err, "set multiplot layout %u,%u", s.rows, s.columns);
+    if (r == L2_OK && many)
+        r = f->title ? put_line(&s, " title ", f->title, TITLE_MAX, after)
+                     : l2_buf_append_str(out, "\n", err);
     for (size_t i = 0; i < f->n && r == L2_OK; i++)
         r = put_panel(&s, i, f->panels[i]);
-    if (r == L2_OK && f->n > 1)
+    if (r == L2_OK && many)
         r = l2_buf_append_str(out, "unset multiplot\n", err);
     return r;
 }

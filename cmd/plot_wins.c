@@ -160,6 +160,8 @@ static int draw_rates(struct wins *w, struct plot_panel *panel, struct l2_err *e
             }
         }
     }
+    for (size_t k = 0; k < panel->n; k++)
+        panel->series[k]->shift = 0.08 * ((double)k - (double)(panel->n - 1) / 2);
     panel->xlabel = "version";
     panel->ylabel = w->p->opts->ties == PLOT_TIES_HALF ? "win rate (%, ties count half)"
                                                        : "win rate (%, without ties)";

@@ -215,7 +215,7 @@ done
 
 hostile='`touch ran1` $(touch ran2) @x %s '"it's "'"q" \n {/=30 x}_a^b ]]><script>&amp;'
 # titled TEXT: how that is quoted as a title
-titled() { plot log --title "$1" a.jsonl | sed -n 's/^set title \(.*\) textcolor.*/\1/p'; }
+titled() { plot log --title "$1" a.jsonl | sed -n 's/^set multiplot layout 1,1 title \(.*\) textcolor.*/\1/p'; }
 is 'a text is one quoted string' \
     "'"'`touch ran1` $(touch ran2) @x %s '"it''s "'"q" \n {/=30 x}_a^b ]] ><script>&amp;'"'" "$(titled "$hostile")"
 is 'a line break in it is a space' "'a b c'" "$(titled "$(printf 'a\nb\tc')")"
@@ -296,7 +296,8 @@ for args in 'scores --score r scores.jsonl' 'scores --density --score r scores.j
     is 'a picture' 89504e470d0a1a0a "$(head -c 8 drawn | od -An -v -tx1 | tr -d ' \n')"
 done
 printf '{"step":5,"loss":0}\n' >one.jsonl
-ok 'a single point' l2-plot log -q one.jsonl -o one.svg
+is 'a single point is marked' 1 "$(plot log one.jsonl | grep -c ' with linespoints ')"
+ok 'and drawn' l2-plot log -q one.jsonl -o one.svg
 is 'the script draws the same picture' "$(l2-plot log -q --theme light a.jsonl | cksum)" \
     "$(plot log --theme light a.jsonl | gnuplot -d - 2>stderr | cksum)"
 
