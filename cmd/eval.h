@@ -5,14 +5,16 @@
 
 #include "common/cli.h"
 #include "common/modelopt.h"
-#include "eval/metrics.h"
+#include "eval/task.h"
+#include "sample/generate.h"
 #include "sample/worker.h"
 #include "text/encode.h"
 #include "util/ids.h"
 
 /* The options and the programs of the subcommands. */
-extern const struct l2_opt eval_choices_options[];
+extern const struct l2_opt eval_choices_options[], eval_task_options[];
 int eval_run_choices(struct l2_cli *cli);
+int eval_run_task(struct l2_cli *cli);
 
 /* ---- rows in ---- */
 
@@ -21,6 +23,14 @@ int eval_read_rows(struct l2_cli *cli, const char *path, json_t *rows,
                    struct l2_err *err) L2_MUST_CHECK;
 /* The same of all operands, or of standard input without one. */
 int eval_read_operands(struct l2_cli *cli, json_t *rows, struct l2_err *err) L2_MUST_CHECK;
+
+/* All of a file ("-": standard input); *name, for messages, lives as long as path. */
+int eval_read_file(struct l2_cli *cli, const char *path, struct l2_buf *out, const char **name,
+                   struct l2_err *err) L2_MUST_CHECK;
+/* Appends the documents of the files (of standard input where n is 0). labels (or NULL) is a file
+ * of as many lines, which become the field "label". */
+int eval_read_docs(struct l2_cli *cli, const struct l2_docs_form *form, const char *const *paths,
+                   size_t n, const char *labels, json_t *docs, struct l2_err *err) L2_MUST_CHECK;
 
 /* ---- results out ---- */
 
@@ -36,6 +46,9 @@ void eval_results_release(struct eval_results *res);
 /* A task of original samples of which effective count; n_shot examples before each. */
 int eval_results_task(struct eval_results *res, const char *task, size_t n_shot, size_t original,
                       size_t effective, struct l2_err *err) L2_MUST_CHECK;
+/* How the task is defined. */
+int eval_results_config(struct eval_results *res, const struct l2_task *task,
+                        struct l2_err *err) L2_MUST_CHECK;
 /* One of its metrics; filter is how answers were taken out, "none" where they were not. A mean of
  * nothing and an error that is not known (NAN) are "N/A". */
 int eval_results_metric(struct eval_results *res, const char *task, const char *metric,
@@ -81,10 +94,66 @@ struct eval_question {
     struct l2_choice *choice;
     size_t n;
     size_t n_scored; /* choices that have a log-probability */
+    bool skip;       /* its result is known already */
 };
-/* Sets logprob and greedy of all choices by the loaded model. Choices of one context share its
- * computation. */
+/* Sees that number item has its result: resps is a list of what the model said, borrowed. */
+typedef int eval_answered(void *arg, size_t item, const json_t *resps, struct l2_err *err);
+
+/* Sets logprob and greedy of all choices by the loaded model; resps has [logprob, greedy] of each.
+ * Choices of one context share its computation. */
 int eval_score_choices(struct l2_cli *cli, struct l2_loaded *loaded, bool bos,
-                       struct eval_question *q, size_t n, struct l2_err *err) L2_MUST_CHECK;
+                       struct eval_question *q, size_t n, eval_answered *answered, void *arg,
+                       struct l2_err *err) L2_MUST_CHECK;
+
+/* A prompt to go on from. */
+struct eval_prompt {
+    struct l2_str context;
+    bool skip;
+};
+/* Generates the answers to prompts; resps has the texts. Of opts, what the loaded model decides is
+ * filled in here. until: n_until texts at each of which an answer ends. */
+int eval_generate(struct l2_cli *cli, struct l2_loaded *loaded, bool bos,
+                  const struct l2_generate_opts *opts, const char *const *until, size_t n_until,
+                  const struct eval_prompt *p, size_t n, eval_answered *answered, void *arg,
+                  struct l2_err *err) L2_MUST_CHECK;
+
+/* ---- tasks ---- */
+
+/* How a task is run. */
+struct eval_run {
+    const char *shots_from, *labels, *shots_labels;
+    const char *samples; /* file of sample rows, or NULL */
+    bool resume;         /* goes on with that file */
+    const char *check;   /* command, or NULL */
+    double check_limit;  /* seconds */
+    int64_t limit;       /* documents at most; 0: all */
+    uint64_t seed;
+    bool no_bos, json;
+};
+/* Runs the task, which is read, on the operands. */
+int eval_run(struct l2_cli *cli, struct l2_task *task, const struct eval_run *how,
+             struct l2_err *err) L2_MUST_CHECK;
+
+/* Whether the command, by sh, ends with status 0 when it reads text: within seconds, else no. Its
+ * output goes nowhere, and what it leaves running is ended. */
+int eval_check(const char *command, double seconds, const char *text, size_t n, bool *good,
+               struct l2_err *err) L2_MUST_CHECK;
+
+/* Sample rows as they come, in a file that a later run goes on with. */
+struct eval_samples {
+    const char *path;
+    int fd;
+    json_t *kept; /* of an earlier run: fingerprint to its resps; owned */
+};
+/* Creates the file, or with resume reads its whole rows and cuts off the rest. path may be NULL.
+ */
+int eval_samples_open(struct eval_samples *s, struct l2_cli *cli, const char *path, bool resume,
+                      struct l2_err *err) L2_MUST_CHECK;
+/* What an earlier run has under this fingerprint, borrowed, or NULL. */
+const json_t *eval_samples_find(const struct eval_samples *s, const char *fingerprint);
+int eval_samples_add(struct eval_samples *s, const json_t *row, struct l2_err *err) L2_MUST_CHECK;
+/* Where complete, the file's rows become those of the list, in that order. */
+int eval_samples_close(struct eval_samples *s, const json_t *rows, bool complete,
+                       struct l2_err *err) L2_MUST_CHECK;
 
 #endif

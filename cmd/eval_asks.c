@@ -194,11 +194,30 @@ int eval_asks_run(struct eval_asks *a, struct l2_cli *cli, struct l2_worker *w, 
 
 /* ---- choices ---- */
 
+struct scoring {
+    struct eval_question *q;
+    eval_answered *answered;
+    void *arg;
+};
+
+static int tell_choices(const struct scoring *s, size_t item, struct l2_err *err)
+{
+    const struct eval_question *q = &s->q[item];
+    json_t *resps = json_array();
+    int rc = resps ? 0 : -1;
+    for (size_t k = 0; k < q->n && rc == 0; k++)
+        rc = json_array_append_new(
+            resps, json_pack("[f,b]", q->choice[k].logprob, (int)q->choice[k].greedy));
+    int r = rc == 0 ? s->answered(s->arg, item, resps, err) : l2_err_memory(err, 64);
+    json_decref(resps);
+    return r;
+}
+
 static int take_choices(void *arg, const struct eval_ask *ask, const struct l2_record *rec,
                         struct l2_err *err)
 {
-    struct eval_question *q = (struct eval_question *)arg + ask->item;
-    (void)err;
+    const struct scoring *s = arg;
+    struct eval_question *q = &s->q[ask->item];
     for (size_t k = 0; k < ask->n; k++) {
         const double *logprob = l2_completion_score(&rec->completions[k], "logprob");
         const double *greedy = l2_completion_score(&rec->completions[k], "greedy");
@@ -208,7 +227,7 @@ static int take_choices(void *arg, const struct eval_ask *ask, const struct l2_r
         q->choice[ask->which[k]].greedy = *greedy != 0;
         q->n_scored++;
     }
-    return L2_OK;
+    return q->n_scored == q->n ? tell_choices(s, ask->item, err) : L2_OK;
 }
 
 static bool same_ids(const struct l2_ids *a, const struct l2_ids *b)
@@ -240,9 +259,19 @@ static int ask_question(struct eval_asks *a, struct l2_encoder *e, bool bos, siz
     return r;
 }
 
-int eval_score_choices(struct l2_cli *cli, struct l2_loaded *loaded, bool bos,
-                       struct eval_question *q, size_t n, struct l2_err *err)
+/* Says which sample an error is about. */
+static int of_sample(size_t item, int r, struct l2_err *err)
 {
+    char text[sizeof err->text];
+    memcpy(text, err->text, sizeof text);
+    return l2_err_set(err, (enum l2_code)r, "sample %zu: %.400s", item, text);
+}
+
+int eval_score_choices(struct l2_cli *cli, struct l2_loaded *loaded, bool bos,
+                       struct eval_question *q, size_t n, eval_answered *answered, void *arg,
+                       struct l2_err *err)
+{
+    struct scoring s = {q, answered, arg};
     struct eval_asks asks = {0};
     struct l2_encoder *e = NULL;
     struct l2_worker *w = NULL;
@@ -252,20 +281,138 @@ int eval_score_choices(struct l2_cli *cli, struct l2_loaded *loaded, bool bos,
                                .overlong = (enum l2_overlong)cli->model.overlong};
     int r = l2_encoder_new(&e, loaded->vocab, err);
     for (size_t i = 0; i < n && r == L2_OK; i++) {
+        if (q[i].skip)
+            continue;
         r = ask_question(&asks, e, bos, i, &q[i], err);
-        if (r == L2_CORRUPT) {
-            char text[sizeof err->text];
-            memcpy(text, err->text, sizeof text);
-            r = l2_err_set(err, L2_CORRUPT, "sample %zu: %.400s", i, text);
-        }
+        if (r == L2_CORRUPT)
+            r = of_sample(i, r, err);
     }
     if (r == L2_OK)
         r = l2_scorer_new(&w, loaded->engine, &so, err);
     if (r == L2_OK)
-        r = eval_asks_run(&asks, cli, w, take_choices, q, err);
+        r = eval_asks_run(&asks, cli, w, take_choices, &s, err);
     if (w)
         w->ops->free(w);
     l2_encoder_free(e);
+    eval_asks_release(&asks);
+    return r;
+}
+
+/* ---- answers ---- */
+
+struct writing {
+    const struct l2_vocab *vocab;
+    uint32_t n_completions;
+    eval_answered *answered;
+    void *arg;
+};
+
+/* The text of a completion: what its stop rule left, else what its tokens decode to. */
+static int text_of(const struct l2_vocab *v, const struct l2_completion *c, json_t *list,
+                   struct l2_err *err)
+{
+    struct l2_buf text = {0};
+    int r = c->text.s ? l2_buf_append(&text, c->text.s, c->text.n, err)
+                      : l2_decode(v, c->tokens.v, c->tokens.n, true, &text, err);
+    if (r == L2_OK && json_array_append_new(
+                          list, json_stringn(text.len > 0 ? (char *)text.data : "", text.len)) != 0)
+        r = l2_err_memory(err, text.len);
+    l2_buf_release(&text);
+    return r;
+}
+
+static int take_answers(void *arg, const struct eval_ask *ask, const struct l2_record *rec,
+                        struct l2_err *err)
+{
+    const struct writing *w = arg;
+    json_t *resps = json_array();
+    int r = resps ? L2_OK : l2_err_memory(err, 64);
+    for (size_t k = 0; k < rec->n_completions && r == L2_OK; k++)
+        r = text_of(w->vocab, &rec->completions[k], resps, err);
+    if (r == L2_OK && rec->n_completions == w->n_completions)
+        r = w->answered(w->arg, ask->item, resps, err);
+    json_decref(resps);
+    return r;
+}
+
+/* A pattern that matches each of the texts as it is. */
+static int stop_at(struct l2_stop **out, const char *const *until, size_t n, struct l2_err *err)
+{
+    struct l2_buf pattern = {0};
+    int r = L2_OK;
+    for (size_t i = 0; i < n && r == L2_OK; i++) {
+        if (i > 0)
+            r = l2_buf_append_byte(&pattern, '|', err);
+        for (const char *s = until[i]; *s && r == L2_OK; s++) {
+            if ((*s >= ' ' && *s < '0') || strchr("[]\\^{|}?", *s))
+                r = l2_buf_append_byte(&pattern, '\\', err);
+            if (r == L2_OK)
+                r = l2_buf_append(&pattern, s, 1, err);
+        }
+    }
+    if (r == L2_OK)
+        r = l2_buf_append_byte(&pattern, '\0', err);
+    if (r == L2_OK)
+        r = l2_stop_new(out, (const char *)pattern.data, err);
+    l2_buf_release(&pattern);
+    return r;
+}
+
+static int add_prompts(struct eval_asks *asks, struct l2_loaded *loaded, bool bos,
+                       const struct l2_generate_opts *opts, const struct eval_prompt *p, size_t n,
+                       struct l2_err *err)
+{
+    struct l2_encoder *e = NULL;
+    int r = l2_encoder_new(&e, loaded->vocab, err);
+    for (size_t i = 0; i < n && r == L2_OK; i++) {
+        struct l2_ids ids = {0};
+        struct eval_ask *ask;
+        if (p[i].skip)
+            continue;
+        r = l2_ask_prompt(e, &p[i].context, bos, &ids, err);
+        if (r == L2_OK)
+            r = eval_asks_add(asks, i, &ids, &ask, err);
+        if (r == L2_OK)
+            ask->cost += (uint64_t)opts->max_new_tokens * opts->n_completions;
+        l2_ids_release(&ids);
+    }
+    l2_encoder_free(e);
+    return r;
+}
+
+int eval_generate(struct l2_cli *cli, struct l2_loaded *loaded, bool bos,
+                  const struct l2_generate_opts *opts, const char *const *until, size_t n_until,
+                  const struct eval_prompt *p, size_t n, eval_answered *answered, void *arg,
+                  struct l2_err *err)
+{
+    struct writing wr = {loaded->vocab, opts->n_completions, answered, arg};
+    struct eval_asks asks = {0};
+    struct l2_worker *w = NULL;
+    struct l2_stop *stop = NULL;
+    struct l2_generate_opts go = *opts;
+    uint32_t eos = l2_vocab_eos(loaded->vocab);
+    go.eos = loaded->model->hp.eos;
+    go.n_eos = loaded->model->hp.n_eos;
+    if (go.n_eos == 0 && eos != L2_NO_ID) {
+        go.eos = &eos;
+        go.n_eos = 1;
+    }
+    go.vocab = loaded->vocab;
+    go.pool = loaded->pool;
+    go.overlong = (enum l2_overlong)cli->model.overlong;
+    int r = add_prompts(&asks, loaded, bos, opts, p, n, err);
+    if (r == L2_OK && n_until > 0)
+        r = stop_at(&stop, until, n_until, err);
+    go.stop = stop;
+    if (r == L2_OK)
+        r = l2_generator_new(&w, loaded->engine, &go, err);
+    if (r == L2_OK) {
+        l2_generator_set_vocab_size(w, l2_vocab_size(loaded->vocab));
+        r = eval_asks_run(&asks, cli, w, take_answers, &wr, err);
+    }
+    if (w)
+        w->ops->free(w);
+    l2_stop_free(stop);
     eval_asks_release(&asks);
     return r;
 }

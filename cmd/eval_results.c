@@ -66,6 +66,15 @@ int eval_results_task(struct eval_results *res, const char *task, size_t n_shot,
     return r;
 }
 
+int eval_results_config(struct eval_results *res, const struct l2_task *task, struct l2_err *err)
+{
+    const json_t *version = json_object_get(task->config, "version");
+    int r = set(object_in(res->json, "configs"), task->name, json_copy(task->config), err);
+    if (r == L2_OK && version)
+        r = set(object_in(res->json, "versions"), task->name, json_deep_copy(version), err);
+    return r;
+}
+
 static json_t *number(double v)
 {
     return isfinite(v) ? json_real(v) : json_string("N/A");

@@ -4,9 +4,16 @@
 
 #include "eval.h"
 
-static const char *const usage[] = {"choices -m MODEL [OPTION]... [FILE.jsonl]...", NULL};
+static const char *const usage[] = {"task -m MODEL -t TASK [OPTION]... [FILE]...",
+                                    "choices -m MODEL [OPTION]... [FILE.jsonl]...", NULL};
 
 static const struct l2_subcommand subcommands[] = {
+    {.name = "task",
+     .usage = "-m MODEL -t TASK [OPTION]... [FILE]...",
+     .summary = "Run a task, defined in YAML, over its test set.",
+     .options = eval_task_options,
+     .rows = L2_ROWS_OUTPUT | L2_ROWS_THREADS | L2_ROWS_MODEL,
+     .run = eval_run_task},
     {.name = "choices",
      .usage = "-m MODEL [OPTION]... [FILE.jsonl]...",
      .summary = "Choose among continuations of a context by their log-probability.",

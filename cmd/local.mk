@@ -74,10 +74,15 @@ bin_PROGRAMS += cmd/l2-eval
 cmd_l2_eval_SOURCES = \
 	%D%/eval.h \
 	%D%/eval_asks.c \
+	%D%/eval_check.c \
 	%D%/eval_choices.c \
 	%D%/eval_files.c \
 	%D%/eval_results.c \
+	%D%/eval_run.c \
+	%D%/eval_samples.c \
+	%D%/eval_task.c \
 	%D%/l2-eval.c
+cmd_l2_eval_CPPFLAGS = $(AM_CPPFLAGS) -DL2_TASKDIR='"$(tasksdir)"'
 cmd_l2_eval_LDADD = $(l2_model_libs)
 
 bin_PROGRAMS += cmd/l2-generate

@@ -22,6 +22,10 @@ dist_rules_DATA = \
 	%D%/rules/pii.yaml \
 	%D%/rules/terms.yaml
 
+tasksdir = $(pkgdatadir)/tasks
+dist_tasks_DATA = \
+	%D%/tasks/gsm8k.yaml
+
 EXTRA_DIST += \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \

@@ -363,7 +363,22 @@ libcore_libl2_a_SOURCES += \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h
 libcore_libl2_a_SOURCES += \
+	%D%/eval/answer.c \
+	%D%/eval/answer.h \
 	%D%/eval/ask.c \
 	%D%/eval/ask.h \
+	%D%/eval/docs.c \
+	%D%/eval/docs.h \
+	%D%/eval/grade.c \
+	%D%/eval/grade.h \
+	%D%/eval/subst.c \
+	%D%/eval/subst.h \
+	%D%/eval/subst_filter.c \
+	%D%/eval/subst_filter.h \
+	%D%/eval/task.c \
+	%D%/eval/task.h \
+	%D%/eval/task_read.c \
+	%D%/eval/task_yaml.c \
+	%D%/eval/task_yaml.h \
 	%D%/eval/metrics.c \
 	%D%/eval/metrics.h

@@ -35,6 +35,17 @@ TEXT
 {"id":0,"context":"Once upon a time, there was a little","choices":["girl","of","and"],"gold":0}
 {"id":1,"context":"The sun is ","choices":["big and warm.","a the of."],"gold":0}
 TEXT
+    cat >task.yaml <<'TEXT'
+task: colours
+doc_to_text: "Q: {{question}}\nA:"
+doc_to_target: "{{answers}}"
+generation_kwargs: {until: ["\n"], max_gen_toks: 8}
+metric_list: [{metric: exact_match, ignore_case: true}]
+TEXT
+    cat >questions.jsonl <<'TEXT'
+{"question":"What is the sun?","answers":["big","a ball"]}
+{"question":"Where is Lily?","answers":["In the park."]}
+TEXT
     cat >chat.jsonl <<'TEXT'
 {"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"Tell me about a dog."}]}
 {"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello."},{"role":"user","content":"Who are you?"}]}

@@ -254,6 +254,7 @@ TESTS += $(l2_unit_tests) $(l2_scripts)
 EXTRA_DIST += $(l2_scripts) %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/run.sh \
 	%D%/clean_near.py \
 	%D%/compare.py \
+	%D%/eval_choices.py \
 	%D%/llama_numpy.py \
 	%D%/lora_check.py \
 	%D%/meta_writer.py \

@@ -95,6 +95,21 @@ int l2_pattern_next(struct l2_pattern *p, const char *text, size_t n, size_t *po
     return L2_OK;
 }
 
+size_t l2_pattern_groups(const struct l2_pattern *p)
+{
+    return pcre2_get_ovector_count(p->match) - 1;
+}
+
+void l2_pattern_group(const struct l2_pattern *p, size_t group, size_t *begin, size_t *end)
+{
+    const PCRE2_SIZE *place = pcre2_get_ovector_pointer(p->match) + 2 * group;
+    *begin = *end = 0;
+    if (place[0] != PCRE2_UNSET && place[1] >= place[0]) {
+        *begin = place[0];
+        *end = place[1];
+    }
+}
+
 int l2_pattern_replace(struct l2_pattern *p, const char *text, size_t n, const char *with,
                        size_t with_n, struct l2_buf *out, uint64_t *count, size_t *first,
                        struct l2_err *err)

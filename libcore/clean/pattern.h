@@ -25,6 +25,11 @@ void l2_pattern_free(struct l2_pattern *p);
 int l2_pattern_next(struct l2_pattern *p, const char *text, size_t n, size_t *pos, size_t *begin,
                     size_t *end, struct l2_err *err) L2_MUST_CHECK;
 
+/* Groups of the pattern; place [*begin, *end) of number group from 1 in the match that was found
+ * last, empty where it took no part. */
+size_t l2_pattern_groups(const struct l2_pattern *p);
+void l2_pattern_group(const struct l2_pattern *p, size_t group, size_t *begin, size_t *end);
+
 /* Appends text with every match that is not empty replaced by with[0..with_n); *count is how many
  * were. Errors as in l2_pattern_next; then out is as before. */
 int l2_pattern_replace(struct l2_pattern *p, const char *text, size_t n, const char *with,

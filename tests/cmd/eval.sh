@@ -37,10 +37,10 @@ else
 fi
 
 for bad in '{"context":"a","choices":[],"gold":0}' '{"context":"a","choices":["b"],"gold":1}' \
-    '{"context":1,"choices":["b"],"gold":0}' '{"context":"a","choices":[""],"gold":0}' \
+    '{"choices":["b"],"gold":0}' '{"context":"a","choices":[""],"gold":0}' \
     '{"context":"a","choices":["b"]}' '{"context":"a","choices":["b"],"gold":[]}'; do
     echo "$bad" >bad.jsonl
-    fails 1 'row 1: (gold|choices|context): want' "refused: $bad" l2-eval choices -m model bad.jsonl
+    fails 1 'document 1: ' "refused: $bad" l2-eval choices -m model bad.jsonl
 done
 echo '[1]' >bad.jsonl
 fails 1 'bad.jsonl:1:1: want an object' 'a row that is no object' l2-eval choices -m model bad.jsonl
