@@ -32,6 +32,7 @@ l2_scripts = \
 	%D%/cmd/corpus.sh \
 	%D%/cmd/cut.sh \
 	%D%/cmd/embed.sh \
+	%D%/cmd/eval-task.sh \
 	%D%/cmd/eval.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
@@ -254,6 +255,7 @@ TESTS += $(l2_unit_tests) $(l2_scripts)
 EXTRA_DIST += $(l2_scripts) %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.sh %D%/lib.sh %D%/run.sh \
 	%D%/clean_near.py \
 	%D%/compare.py \
+	%D%/eval_answers.py \
 	%D%/eval_choices.py \
 	%D%/llama_numpy.py \
 	%D%/lora_check.py \
