@@ -112,6 +112,58 @@ fails 1 'has no form in GGUF' "a model with labels" sh -c "
 fails 1 'small.gguf: exists already' "an existing file" l2-model convert -o small.gguf hf-plain
 ok "is replaced on request" l2-model convert -q --force -o small.gguf hf-plain
 
+# the same file as others lay it out: version 2, another alignment, tensors in another order
+for layout in "2 32" "3 8" "3 256" "2 4096"; do
+    # shellcheck disable=SC2086
+    ok "version and alignment $layout" /usr/bin/python3 - "$L2_SRC/tests" head-dim.gguf other.gguf $layout <<'E2'
+import struct, sys
+sys.path.insert(0, sys.argv[1])
+from llama_numpy import TYPES, Cursor
+source, out, version, align = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+data = open(source, "rb").read()
+cur = Cursor(data)
+cur.at = 8
+n_tensors, n_values = cur.take("Q"), cur.take("Q")
+start = cur.at
+for _ in range(n_values):
+    key = cur.string()
+    cur.value(cur.take("I"))
+    assert key != "general.alignment"
+key = b"general.alignment"
+values = data[start:cur.at] + struct.pack("<Q", len(key)) + key + struct.pack("<II", 4, align)
+infos = []
+for _ in range(n_tensors):
+    name = cur.string().encode()
+    shape = [cur.take("Q") for _ in range(cur.take("I"))]
+    infos.append((name, shape, cur.take("I"), cur.take("Q")))
+base = -(-cur.at // 32) * 32
+head, body = b"", b""
+for name, shape, kind, at in reversed(infos):
+    _, per, size = TYPES[kind]
+    n = size
+    for i, x in enumerate(shape):
+        n *= x // per if i == 0 else x
+    head += struct.pack("<Q", len(name)) + name + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(body))
+    body += data[base + at:base + at + n]
+    body += bytes(-len(body) % align)
+head = b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_values + 1) + values + head
+open(out, "wb").write(head + bytes(-len(head) % align) + body)
+E2
+    is "is the same model" "$(l2-model hash -q hf-head-dim | cut -c1-64)" "$(l2-model hash -q other.gguf | cut -c1-64)"
+done
+agrees "its log-probabilities" other.gguf want-head-dim.json
+/usr/bin/python3 - other.gguf <<'E2'
+import sys
+b = bytearray(open(sys.argv[1], "rb").read())
+at = b.index(b"general.alignment") + 17 + 4
+b[at:at + 4] = (48).to_bytes(4, "little")
+open("odd.gguf", "wb").write(b)
+b[4:8] = (1).to_bytes(4, "little")
+open("first.gguf", "wb").write(b)
+E2
+fails 1 'general.alignment is 48, want a power of two' "an alignment that is none" l2-model show odd.gguf
+fails 1 'GGUF version 1 is not supported' "version 1" l2-model show first.gguf
+
 # every EOS of a list ends a completion, in a directory and in a file
 printf '{"id":0,"prompt":[1,5,17],"completions":[]}\n' | l2-cat -q --from-json -o prompt.l2s
 finish_of() {
