@@ -66,6 +66,18 @@ for kind in tied biases linear llama3 llama3-short head-dim; do
 done
 fails 1 'no place in a config.json' "factors that no formula gives stay in files" \
     l2-model convert -o no llama3-short.gguf
+# a factor that is no number is not covered up by those that are Llama 3.1's
+/usr/bin/python3 - "$L2_SRC/tests" <<'E2'
+import struct, sys
+sys.path.insert(0, sys.argv[1])
+from llama_numpy import open_gguf
+data = bytearray(open("llama3.gguf", "rb").read())
+freqs = open_gguf("llama3.gguf")[1]["rope_freqs.weight"][1].ravel()
+at = data.rindex(struct.pack(f"<{len(freqs)}f", *freqs))
+data[at + 8:at + 12] = struct.pack("<f", float("nan"))
+open("nan.gguf", "wb").write(data)
+E2
+fails 1 'RoPE factor 2 is -?nan' "a RoPE factor that is no number" l2-model show nan.gguf
 for dtype in F16 BF16; do
     ok "convert --dtype $dtype" l2-model convert -q --dtype $dtype --shard-size 100K -o plain-$dtype hf-plain
     # shellcheck disable=SC2086
