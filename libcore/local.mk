@@ -169,6 +169,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/model/hparams.h \
 	%D%/model/llama2c.c \
 	%D%/model/llama2c.h \
+	%D%/model/meta_params.c \
+	%D%/model/meta_params.h \
 	%D%/model/meta_read.c \
 	%D%/model/meta_read.h \
 	%D%/model/model.c \
