@@ -32,6 +32,7 @@ l2_scripts = \
 	%D%/cmd/corpus.sh \
 	%D%/cmd/cut.sh \
 	%D%/cmd/embed.sh \
+	%D%/cmd/eval-perplexity.sh \
 	%D%/cmd/eval-task.sh \
 	%D%/cmd/eval.sh \
 	%D%/cmd/examples.sh \
@@ -84,8 +85,14 @@ tests_unit_test_curve_SOURCES = %D%/unit/test_curve.c
 tests_unit_test_curve_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_data
-tests_unit_test_data_SOURCES = %D%/unit/stream_file.c %D%/unit/stream_file.h %D%/unit/test_data.c
+tests_unit_test_data_SOURCES = %D%/unit/data_fixture.c %D%/unit/data_fixture.h %D%/unit/stream_file.c \
+	%D%/unit/stream_file.h %D%/unit/test_data.c
 tests_unit_test_data_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_data_answers
+tests_unit_test_data_answers_SOURCES = %D%/unit/data_fixture.c %D%/unit/data_fixture.h %D%/unit/stream_file.c \
+	%D%/unit/stream_file.h %D%/unit/test_data_answers.c
+tests_unit_test_data_answers_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_encode
 tests_unit_test_encode_SOURCES = %D%/unit/test_encode.c %D%/unit/scratch.c %D%/unit/scratch.h \
@@ -93,8 +100,14 @@ tests_unit_test_encode_SOURCES = %D%/unit/test_encode.c %D%/unit/scratch.c %D%/u
 tests_unit_test_encode_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_engine
-tests_unit_test_engine_SOURCES = %D%/unit/test_engine.c
+tests_unit_test_engine_SOURCES = %D%/unit/engine_fixture.c %D%/unit/engine_fixture.h \
+	%D%/unit/test_engine.c
 tests_unit_test_engine_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_engine_golden
+tests_unit_test_engine_golden_SOURCES = %D%/unit/engine_fixture.c %D%/unit/engine_fixture.h \
+	%D%/unit/test_engine_golden.c
+tests_unit_test_engine_golden_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_expr
 tests_unit_test_expr_SOURCES = %D%/unit/test_expr.c
@@ -187,6 +200,11 @@ l2_unit_tests += tests/unit/test_quantised
 tests_unit_test_quantised_SOURCES = %D%/unit/test_quantised.c
 tests_unit_test_quantised_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_recover
+tests_unit_test_recover_SOURCES = %D%/unit/stream_samples.c %D%/unit/stream_samples.h \
+	%D%/unit/test_recover.c
+tests_unit_test_recover_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_resume
 tests_unit_test_resume_SOURCES = %D%/unit/test_resume.c
 tests_unit_test_resume_LDADD = $(l2_test_libs)
@@ -257,6 +275,7 @@ EXTRA_DIST += $(l2_scripts) %D%/cmocka-tap.sh %D%/faults/faults.c %D%/fixtures.s
 	%D%/compare.py \
 	%D%/eval_answers.py \
 	%D%/eval_choices.py \
+	%D%/eval_perplexity.py \
 	%D%/llama_numpy.py \
 	%D%/lora_check.py \
 	%D%/meta_writer.py \

@@ -219,3 +219,45 @@ int dump(const struct l2_buf *data, struct l2_buf *out, struct l2_err *err)
     close(fd);
     return rc;
 }
+
+void plain_record(struct l2_record *r, int64_t id, size_t n, uint32_t token)
+{
+    l2_record_reset(r);
+    r->id.number = id;
+    r->prompt.v = l2_arena_alloc(&r->arena, n, sizeof *r->prompt.v, NULL);
+    assert_non_null(r->prompt.v);
+    r->prompt.n = n;
+    for (size_t i = 0; i < n; i++)
+        r->prompt.v[i] = token;
+}
+
+void put_segment(struct l2_buf *out, int n)
+{
+    struct l2_header h;
+    struct l2_record r;
+    struct l2_writer *w;
+    struct l2_err err;
+    int fd = file_of(NULL, 0);
+    l2_header_init(&h);
+    l2_record_init(&r);
+    sample_header(&h);
+    assert_int_equal(l2_writer_new(&w, fd, "out", 3, &err), L2_OK);
+    assert_int_equal(l2_writer_header(w, &h, &err), L2_OK);
+    assert_true(l2_writer_in_segment(w));
+    sample_record(&r);
+    assert_int_equal(l2_writer_record(w, &r, &err), L2_OK);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(l2_writer_flush(w, &err), L2_OK);
+        plain_record(&r, i, 5, 7);
+        assert_int_equal(l2_writer_record(w, &r, &err), L2_OK);
+    }
+    assert_int_equal(l2_writer_end(w, true, NULL, &err), L2_OK);
+    assert_false(l2_writer_in_segment(w));
+    assert_int_equal(l2_writer_records(w), n + 1);
+    assert_int_equal(l2_writer_tokens(w), 7 + 5 * n);
+    slurp(fd, out);
+    l2_writer_free(w);
+    l2_record_release(&r);
+    l2_header_release(&h);
+    close(fd);
+}

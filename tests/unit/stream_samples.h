@@ -25,4 +25,9 @@ void put_frame(struct l2_buf *out, const void *content, size_t n);
  * L2_END, or the first failure, described by err. */
 int dump(const struct l2_buf *data, struct l2_buf *out, struct l2_err *err);
 
+/* A record of n prompt ids, all of them equal. */
+void plain_record(struct l2_record *r, int64_t id, size_t n, uint32_t token);
+/* A segment: the sample's header, the sample and n plain records in frames of their own, END. */
+void put_segment(struct l2_buf *out, int n);
+
 #endif
