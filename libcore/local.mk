@@ -365,14 +365,22 @@ libcore_libl2_a_SOURCES += \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h
 libcore_libl2_a_SOURCES += \
+	%D%/eval/agreement.c \
+	%D%/eval/agreement.h \
 	%D%/eval/answer.c \
 	%D%/eval/answer.h \
 	%D%/eval/ask.c \
 	%D%/eval/ask.h \
+	%D%/eval/calibration.c \
+	%D%/eval/calibration.h \
 	%D%/eval/docs.c \
 	%D%/eval/docs.h \
 	%D%/eval/grade.c \
 	%D%/eval/grade.h \
+	%D%/eval/selfbleu.c \
+	%D%/eval/selfbleu.h \
+	%D%/eval/stats.c \
+	%D%/eval/stats.h \
 	%D%/eval/subst.c \
 	%D%/eval/subst.h \
 	%D%/eval/subst_filter.c \
@@ -382,5 +390,9 @@ libcore_libl2_a_SOURCES += \
 	%D%/eval/task_read.c \
 	%D%/eval/task_yaml.c \
 	%D%/eval/task_yaml.h \
+	%D%/eval/windows.c \
+	%D%/eval/windows.h \
 	%D%/eval/metrics.c \
-	%D%/eval/metrics.h
+	%D%/eval/metrics.h \
+	%D%/eval/winrate.c \
+	%D%/eval/winrate.h

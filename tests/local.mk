@@ -138,6 +138,10 @@ tests_unit_test_json_SOURCES = \
 	%D%/unit/test_json.c
 tests_unit_test_json_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_judge
+tests_unit_test_judge_SOURCES = %D%/unit/test_judge.c
+tests_unit_test_judge_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_kv
 tests_unit_test_kv_SOURCES = %D%/unit/test_kv.c
 tests_unit_test_kv_LDADD = $(l2_test_libs)
