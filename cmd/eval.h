@@ -12,8 +12,9 @@
 #include "util/ids.h"
 
 /* The options and the programs of the subcommands. */
-extern const struct l2_opt eval_choices_options[], eval_task_options[];
+extern const struct l2_opt eval_choices_options[], eval_perplexity_options[], eval_task_options[];
 int eval_run_choices(struct l2_cli *cli);
+int eval_run_perplexity(struct l2_cli *cli);
 int eval_run_task(struct l2_cli *cli);
 
 /* ---- rows in ---- */

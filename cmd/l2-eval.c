@@ -5,7 +5,8 @@
 #include "eval.h"
 
 static const char *const usage[] = {"task -m MODEL -t TASK [OPTION]... [FILE]...",
-                                    "choices -m MODEL [OPTION]... [FILE.jsonl]...", NULL};
+                                    "choices -m MODEL [OPTION]... [FILE.jsonl]...",
+                                    "perplexity -m MODEL [OPTION]... [FILE]...", NULL};
 
 static const struct l2_subcommand subcommands[] = {
     {.name = "task",
@@ -20,6 +21,12 @@ static const struct l2_subcommand subcommands[] = {
      .options = eval_choices_options,
      .rows = L2_ROWS_OUTPUT | L2_ROWS_THREADS | L2_ROWS_MODEL,
      .run = eval_run_choices},
+    {.name = "perplexity",
+     .usage = "-m MODEL [OPTION]... [FILE]...",
+     .summary = "Say how well a model predicts texts.",
+     .options = eval_perplexity_options,
+     .rows = L2_ROWS_OUTPUT | L2_ROWS_THREADS | L2_ROWS_MODEL,
+     .run = eval_run_perplexity},
     {.name = NULL},
 };
 

@@ -77,6 +77,7 @@ cmd_l2_eval_SOURCES = \
 	%D%/eval_check.c \
 	%D%/eval_choices.c \
 	%D%/eval_files.c \
+	%D%/eval_perplexity.c \
 	%D%/eval_results.c \
 	%D%/eval_run.c \
 	%D%/eval_samples.c \

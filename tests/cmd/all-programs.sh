@@ -222,6 +222,7 @@ for p in $programs; do
     l2-eval)
         printf '{"context":"Once upon","choices":["a time","the dog"],"gold":0}\n' >choices.jsonl
         check_output "$p choices" choices.jsonl l2-eval choices -m model
+        check_output "$p perplexity" text.txt l2-eval perplexity -m model
         check_output "$p task" questions.jsonl l2-eval task -m model -t ./task.yaml
         fails 1 'no-such-file' "$p choices: a missing file" l2-eval choices -m model no-such-file
         fails 1 'empty' "$p choices: empty input" l2-eval choices -m model /dev/null

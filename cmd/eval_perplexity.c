@@ -1,0 +1,257 @@
+/* l2-eval perplexity: how well a model predicts texts of any length. */
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include "eval.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/report.h"
+#include "eval/ask.h"
+#include "eval/windows.h"
+#include "sample/score.h"
+#include "util/str.h"
+
+#define LN2 0.69314718055994530942
+
+static struct {
+    int64_t window, context;
+    const char *field, *name;
+    bool jsonl, json;
+} opts = {.context = 1, .field = "text", .name = "perplexity"};
+
+const struct l2_opt eval_perplexity_options[] = {
+    {.name = "window",
+     .kind = L2_OPT_INT,
+     .arg = "N",
+     .help = "predict each token from N before it at most",
+     .default_text = "the model's context less one",
+     .target = &opts.window,
+     .min = 0,
+     .max = INT32_MAX},
+    {.name = "context",
+     .kind = L2_OPT_INT,
+     .arg = "N",
+     .help = "and from N at least, where there are such; 1: windows that do not overlap",
+     .target = &opts.context,
+     .min = 1,
+     .max = INT32_MAX},
+    {.name = "jsonl",
+     .kind = L2_OPT_FLAG,
+     .help = "files are JSONL, also those whose names do not end so",
+     .target = &opts.jsonl},
+    {.name = "field",
+     .kind = L2_OPT_STRING,
+     .arg = "NAME",
+     .help = "the field of a row that has its text",
+     .target = &opts.field},
+    {.name = "name",
+     .kind = L2_OPT_STRING,
+     .arg = "NAME",
+     .help = "name of the task in the results",
+     .target = &opts.name},
+    {.name = "json",
+     .kind = L2_OPT_FLAG,
+     .help = "write the results as lm-evaluation-harness's JSON object, not as a table",
+     .target = &opts.json,
+     .no_effect = true},
+    L2_OPT_TABLE_END,
+};
+
+struct texts {
+    json_t *list; /* of texts; owned */
+    uint64_t words, bytes, tokens;
+    double logprob;
+    size_t n_asked, n_taken;
+};
+
+static int add_text(struct texts *t, const char *s, size_t n, const char *name, struct l2_err *err)
+{
+    json_t *text = json_stringn(s, n);
+    if (!text)
+        return l2_err_at(err, L2_CORRUPT, name, -1, "not UTF-8");
+    return json_array_append_new(t->list, text) == 0 ? L2_OK : l2_err_memory(err, n);
+}
+
+static int read_jsonl(struct l2_cli *cli, struct texts *t, const char *path, struct l2_err *err)
+{
+    json_t *rows = json_array();
+    int r = rows ? eval_read_rows(cli, path, rows, err) : l2_err_memory(err, 64);
+    for (size_t i = 0; i < json_array_size(rows) && r == L2_OK; i++) {
+        json_t *text = json_object_get(json_array_get(rows, i), opts.field);
+        if (!json_is_string(text))
+            r = l2_err_at(err, L2_FORMAT, path, -1, "row %zu: want a text as %s", i + 1,
+                          opts.field);
+        else if (json_array_append(t->list, text) != 0)
+            r = l2_err_memory(err, 64);
+    }
+    json_decref(rows);
+    return r;
+}
+
+static int read_operand(struct l2_cli *cli, struct texts *t, const char *path, struct l2_err *err)
+{
+    struct l2_buf text = {0};
+    const char *name;
+    if (opts.jsonl || l2_ends_in(path, ".jsonl"))
+        return read_jsonl(cli, t, path, err);
+    int r = eval_read_file(cli, path, &text, &name, err);
+    if (r == L2_OK)
+        r = add_text(t, text.len > 0 ? (const char *)text.data : "", text.len, name, err);
+    l2_buf_release(&text);
+    return r;
+}
+
+/* Pieces between runs of white space, as Python's re.split(r"\s+", text) counts them. */
+static uint64_t count_words(const char *s, size_t n)
+{
+    uint64_t words = 1;
+    for (size_t i = 0; i < n;) {
+        size_t space = l2_ask_leading(s + i, n - i);
+        words += space > 0;
+        i += space > 0 ? space : 1;
+    }
+    return words;
+}
+
+/* One window: what is given before what is predicted. ids are the text's, behind its prefix. */
+static int ask_window(struct eval_asks *asks, size_t item, const struct l2_ids *ids,
+                      const struct l2_window *w, struct l2_err *err)
+{
+    struct l2_ids prompt = {0}, answer = {0};
+    struct eval_ask *ask;
+    int r = l2_ids_append_n(&prompt, ids->v + w->from, w->first - w->from, err);
+    if (r == L2_OK)
+        r = l2_ids_append_n(&answer, ids->v + w->first, w->end - w->first, err);
+    if (r == L2_OK)
+        r = eval_asks_add(asks, item, &prompt, &ask, err);
+    if (r == L2_OK)
+        r = eval_ask_answer(ask, 0, &answer, err);
+    l2_ids_release(&prompt);
+    l2_ids_release(&answer);
+    return r;
+}
+
+static int ask_text(struct eval_asks *asks, struct l2_encoder *e, struct texts *t, size_t item,
+                    size_t window, struct l2_err *err)
+{
+    const json_t *v = json_array_get(t->list, item);
+    struct l2_str text = {json_string_value(v), json_string_length(v)}, none = {"", 0};
+    struct l2_window w = {0};
+    struct l2_ids ids = {0};
+    int r = l2_ask_prompt(e, &none, true, &ids, err);
+    if (r == L2_OK)
+        r = l2_encode(e, text.s, text.n, 0, &ids, err);
+    size_t n = ids.n > 0 ? ids.n - 1 : 0;
+    while (r == L2_OK && l2_window_next(n, window, (size_t)opts.context, &w))
+        r = ask_window(asks, item, &ids, &w, err);
+    l2_ids_release(&ids);
+    t->tokens += n;
+    t->bytes += text.n;
+    t->words += count_words(text.s, text.n);
+    return r;
+}
+
+static int take_window(void *arg, const struct eval_ask *ask, const struct l2_record *rec,
+                       struct l2_err *err)
+{
+    double *sums = arg;
+    const double *logprob = l2_completion_score(&rec->completions[0], "logprob");
+    if (!logprob)
+        return l2_err_set(err, L2_CORRUPT, "text %zu: a logit is not finite", ask->item + 1);
+    sums[ask->item] += *logprob;
+    return L2_OK;
+}
+
+static int run_texts(struct l2_cli *cli, struct l2_loaded *loaded, struct texts *t,
+                     struct l2_err *err)
+{
+    struct eval_asks asks = {0};
+    struct l2_worker *w = NULL;
+    struct l2_encoder *e = NULL;
+    uint32_t context = loaded->model->hp.context;
+    size_t n = json_array_size(t->list),
+           window = opts.window > 0 ? (size_t)opts.window : context - 1;
+    double *sums = calloc(n + 1, sizeof *sums);
+    struct l2_score_opts so = {.kind = L2_SCORE_LOGPROB, .name = "logprob"};
+    int r = sums ? l2_encoder_new(&e, loaded->vocab, err) : l2_err_memory(err, n * sizeof *sums);
+    if (r == L2_OK && (window >= context || (size_t)opts.context > window))
+        r = l2_err_set(err, L2_ARGUMENT,
+                       "want --context <= --window < the model's context of %u, got %lld and %zu",
+                       (unsigned)context, (long long)opts.context, window);
+    for (size_t i = 0; i < n && r == L2_OK; i++)
+        r = ask_text(&asks, e, t, i, window, err);
+    if (r == L2_OK && t->tokens == 0)
+        r = l2_err_set(err, L2_CORRUPT, "the input is empty: nothing to measure");
+    if (r == L2_OK)
+        r = l2_scorer_new(&w, loaded->engine, &so, err);
+    if (r == L2_OK)
+        r = eval_asks_run(&asks, cli, w, take_window, sums, err);
+    for (size_t i = 0; i < n && r == L2_OK; i++)
+        t->logprob += sums[i];
+    if (w)
+        w->ops->free(w);
+    l2_encoder_free(e);
+    eval_asks_release(&asks);
+    free(sums);
+    return r;
+}
+
+static int report(struct l2_cli *cli, const struct texts *t, struct l2_err *err)
+{
+    size_t n = json_array_size(t->list);
+    double bits = -t->logprob / LN2;
+    const struct {
+        const char *name;
+        double value;
+    } metrics[] = {{"perplexity", exp(-t->logprob / (double)t->tokens)},
+                   {"word_perplexity", exp(-t->logprob / (double)t->words)},
+                   {"byte_perplexity", exp(-t->logprob / (double)t->bytes)},
+                   {"bits_per_byte", bits / (double)t->bytes},
+                   {"bits_per_word", bits / (double)t->words}};
+    struct eval_results res;
+    int r = eval_results_init(&res, cli, err);
+    if (r == L2_OK)
+        r = eval_results_task(&res, opts.name, 0, n, n, err);
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics && r == L2_OK; i++) {
+        struct l2_mean mean = {.value = metrics[i].value, .error = NAN, .n = n};
+        r = eval_results_metric(&res, opts.name, metrics[i].name, "none", &mean, false, err);
+    }
+    l2_report_count(cli->report, "texts", n);
+    l2_report_count(cli->report, "tokens", t->tokens);
+    l2_report_count(cli->report, "words", t->words);
+    l2_report_count(cli->report, "bytes", t->bytes);
+    if (r == L2_OK)
+        r = eval_results_write(&res, opts.json, err);
+    eval_results_release(&res);
+    return r;
+}
+
+int eval_run_perplexity(struct l2_cli *cli)
+{
+    struct texts t = {.list = json_array()};
+    struct l2_loaded loaded = {0};
+    struct l2_err err;
+    int r = t.list ? L2_OK : l2_err_memory(&err, 64);
+    if (r == L2_OK && cli->operands.n == 0) {
+        r = l2_cli_refuse_terminal(0, &err);
+        if (r == L2_OK)
+            r = read_operand(cli, &t, "-", &err);
+    }
+    for (size_t i = 0; i < cli->operands.n && r == L2_OK; i++)
+        r = read_operand(cli, &t, cli->operands.v[i], &err);
+    if (r == L2_OK)
+        r = l2_load(&loaded, cli, &cli->model, (uint32_t)cli->model.batch, 0, &err);
+    if (r == L2_OK && !loaded.vocab)
+        r = l2_err_set(&err, L2_ARGUMENT,
+                       "the model has no vocabulary of its own: give it with -z");
+    if (r == L2_OK)
+        r = run_texts(cli, &loaded, &t, &err);
+    if (r == L2_OK)
+        r = report(cli, &t, &err);
+    l2_unload(&loaded);
+    json_decref(t.list);
+    return r == L2_OK ? cli->status : l2_cli_error(cli, &err);
+}
