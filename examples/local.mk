@@ -24,7 +24,29 @@ dist_rules_DATA = \
 
 tasksdir = $(pkgdatadir)/tasks
 dist_tasks_DATA = \
-	%D%/tasks/gsm8k.yaml
+	%D%/tasks/agieval.yaml \
+	%D%/tasks/arc.yaml \
+	%D%/tasks/bbh.yaml \
+	%D%/tasks/bold.yaml \
+	%D%/tasks/boolq.yaml \
+	%D%/tasks/commonsenseqa.yaml \
+	%D%/tasks/gsm8k.yaml \
+	%D%/tasks/hellaswag.yaml \
+	%D%/tasks/humaneval.yaml \
+	%D%/tasks/math.yaml \
+	%D%/tasks/mbpp.yaml \
+	%D%/tasks/mmlu.yaml \
+	%D%/tasks/naturalquestions.yaml \
+	%D%/tasks/openbookqa.yaml \
+	%D%/tasks/piqa.yaml \
+	%D%/tasks/quac.yaml \
+	%D%/tasks/siqa.yaml \
+	%D%/tasks/squad.yaml \
+	%D%/tasks/toxigen.yaml \
+	%D%/tasks/triviaqa.yaml \
+	%D%/tasks/truthfulqa-mc2.yaml \
+	%D%/tasks/truthfulqa.yaml \
+	%D%/tasks/winogrande.yaml
 
 EXTRA_DIST += \
 	%D%/quickstart.sh \

@@ -33,6 +33,7 @@ l2_scripts = \
 	%D%/cmd/cut.sh \
 	%D%/cmd/embed.sh \
 	%D%/cmd/eval-perplexity.sh \
+	%D%/cmd/eval-presets.sh \
 	%D%/cmd/eval-task.sh \
 	%D%/cmd/eval.sh \
 	%D%/cmd/examples.sh \
