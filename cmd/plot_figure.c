@@ -153,6 +153,9 @@ int plot_series_smooth(struct plot_figure *f, struct plot_panel *panel, struct p
         }
         sum += raw->v[i].y;
         s->v[i].y = sum / (double)(i + 1 - first);
+        if (!isfinite(s->v[i].y))
+            r = l2_err_set(err, L2_LIMIT, "numbers around %g: their mean is out of range",
+                           raw->v[i].y);
     }
     return r;
 }

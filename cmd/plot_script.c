@@ -18,9 +18,10 @@
 #define FILL_CLEAR  0xb0000000u
 #define THIN_CLEAR  0xa0000000u
 
-#define CHARACTER     7.5 /* width of one, in pixels, in the mean */
-#define LEGEND_SAMPLE 50  /* width of what stands beside a name in the legend */
-#define LEGEND_LINE   20  /* height of its lines */
+#define CHARACTER     7.5  /* width of one, in pixels, in the mean */
+#define LEGEND_SAMPLE 50   /* width of what stands beside a name in the legend */
+#define MAX_HEIGHT    8000 /* as of --height */
+#define LEGEND_LINE   20   /* height of its lines */
 
 struct script {
     const struct plot_figure *f;
@@ -32,9 +33,10 @@ struct script {
     struct l2_err *err;
 };
 
-/* A single-quoted string: in it only '' stands for something else, a quote. What ends a line, and
- * what XML has no place for, is left out; so is "]]>", which gnuplot writes as it is and XML
- * forbids. */
+/* A single-quoted string, in which gnuplot replaces nothing. It reads the doubled quote that stands
+ * for one rightly only in some places; so the string is ended, "'" appended, and a new one begun.
+ * What ends a line, and what XML has no place for, is left out; so is "]]>", which gnuplot writes
+ * as it is and XML forbids. */
 int plot_quote(struct l2_buf *out, const char *text, size_t max, bool format, struct l2_err *err)
 {
     size_t n = strlen(text), len, brackets = 0;
@@ -49,9 +51,11 @@ int plot_quote(struct l2_buf *out, const char *text, size_t max, bool format, st
             r = l2_buf_append_byte(out, '?', err);
         } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029) {
             r = l2_buf_append_byte(out, ' ', err);
+        } else if (cp == '\'') {
+            r = l2_buf_append_str(out, "'.\"'\".'", err);
         } else {
-            if (cp == '\'' || (cp == '%' && format))
-                r = l2_buf_append(out, text + i, 1, err);
+            if (cp == '%' && format)
+                r = l2_buf_append_byte(out, '%', err);
             else if (cp == '>' && brackets >= 2)
                 r = l2_buf_append_byte(out, ' ', err);
             if (r == L2_OK)
@@ -158,7 +162,7 @@ static int put_range(struct script *s, char axis, double lo, double hi)
  * width, as of one point, gets some. */
 static int put_free_range(struct script *s, char axis, double min, double max, double lo, double hi)
 {
-    double some = lo < hi ? NAN : lo != 0 ? fabs(lo) * 0.1 : 1;
+    double some = lo < hi ? NAN : fabs(lo) > 1e-300 ? fabs(lo) * 0.1 : 1;
     return put_range(s, axis, isnan(min) ? lo - some : min, isnan(max) ? hi + some : max);
 }
 
@@ -404,6 +408,7 @@ static void choose_size(struct script *s)
             s->height += (long long)(s->rows * (lines - 2) * LEGEND_LINE);
         if (s->f->n == 1 && s->f->panels[0]->n_y_ticks > BARS)
             s->height += (long long)(s->f->panels[0]->n_y_ticks - BARS) * LEGEND_LINE;
+        s->height = s->height < MAX_HEIGHT ? s->height : MAX_HEIGHT;
     }
 }
 

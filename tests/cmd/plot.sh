@@ -217,7 +217,7 @@ hostile='`touch ran1` $(touch ran2) @x %s '"it's "'"q" \n {/=30 x}_a^b ]]><scrip
 # titled TEXT: how that is quoted as a title
 titled() { plot log --title "$1" a.jsonl | sed -n 's/^set multiplot layout 1,1 title \(.*\) textcolor.*/\1/p'; }
 is 'a text is one quoted string' \
-    "'"'`touch ran1` $(touch ran2) @x %s '"it''s "'"q" \n {/=30 x}_a^b ]] ><script>&amp;'"'" "$(titled "$hostile")"
+    "'"'`touch ran1` $(touch ran2) @x %s '"it'.\"'\".'s "'"q" \n {/=30 x}_a^b ]] ><script>&amp;'"'" "$(titled "$hostile")"
 is 'a line break in it is a space' "'a b c'" "$(titled "$(printf 'a\nb\tc')")"
 is 'what is no UTF-8 is a question mark' "'a?b'" "$(titled "$(printf 'a\377b')")"
 is 'and a long one is cut' 90 "$(titled "$(printf '%0200d' 0)" | tr -cd 0 | wc -c | tr -d ' ')"
@@ -273,6 +273,27 @@ if have python3; then
     ok 'in the legend' has hostile.svg '$(touch ran4)<b>'
     ok 'at the ticks' has hostile.svg '`touch ran3` %d ]] >'
     is 'and are no elements' '[]' "$(svg hostile.svg unexpected)"
+    while IFS= read -r text; do
+        l2-plot log -q --title "$text" a.jsonl >quotes.svg
+        ok "as it is: $text" has quotes.svg "$text"
+        printf '{"version":"%s","wins":1,"losses":1}\n' "$(printf '%s' "$text" | sed 's/[\\"]/\\&/g')" >quotes.jsonl
+        l2-plot wins -q quotes.jsonl >quotes.svg
+        ok "and at a tick: $text" has quotes.svg "$text"
+    done <<'E'
+'
+''
+'''x
+a'''b'
+x''; system('touch ran8') #
+'; system('touch ran8') #
+\
+\'
+"
+"`touch ran8`"
+%d
+#
+@GPVAL_VERSION
+E
     ok 'in the plane, too' l2-plot wins -q --plane 'q,q' hostile.jsonl -o plane.svg
     ok 'at the points' has plane.svg '`touch ran5`'
     name=$(printf 'x`touch ran6`\n$(touch ran7)')
