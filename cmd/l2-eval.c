@@ -3,10 +3,14 @@
 #include <config.h>
 
 #include "eval.h"
+#include "judge.h"
 
 static const char *const usage[] = {"task -m MODEL -t TASK [OPTION]... [FILE]...",
                                     "choices -m MODEL [OPTION]... [FILE.jsonl]...",
-                                    "perplexity -m MODEL [OPTION]... [FILE]...", NULL};
+                                    "perplexity -m MODEL [OPTION]... [FILE]...",
+                                    "prefs [OPTION]... [FILE]...",
+                                    "wins [OPTION]... [FILE]...",
+                                    NULL};
 
 static const struct l2_subcommand subcommands[] = {
     {.name = "task",
@@ -27,6 +31,19 @@ static const struct l2_subcommand subcommands[] = {
      .options = eval_perplexity_options,
      .rows = L2_ROWS_OUTPUT | L2_ROWS_THREADS | L2_ROWS_MODEL,
      .run = eval_run_perplexity},
+    {.name = "prefs",
+     .usage = "[OPTION]... [FILE]...",
+     .summary =
+         "Say how often a reward model prefers what people prefer, and how sure it should be.",
+     .options = eval_prefs_options,
+     .rows = L2_ROWS_OUTPUT | L2_ROWS_RECORDS | L2_ROWS_PARTIAL,
+     .run = eval_run_prefs},
+    {.name = "wins",
+     .usage = "[OPTION]... [FILE]...",
+     .summary = "Compute win rates from judgements or scores, and how judges agree.",
+     .options = eval_wins_options,
+     .rows = L2_ROWS_OUTPUT | L2_ROWS_RECORDS | L2_ROWS_PARTIAL,
+     .run = eval_run_wins},
     {.name = NULL},
 };
 

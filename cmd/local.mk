@@ -78,10 +78,15 @@ cmd_l2_eval_SOURCES = \
 	%D%/eval_choices.c \
 	%D%/eval_files.c \
 	%D%/eval_perplexity.c \
+	%D%/eval_prefs.c \
 	%D%/eval_results.c \
 	%D%/eval_run.c \
 	%D%/eval_samples.c \
 	%D%/eval_task.c \
+	%D%/eval_wins.c \
+	%D%/judge.h \
+	%D%/judge_rows.c \
+	%D%/judge_table.c \
 	%D%/l2-eval.c
 cmd_l2_eval_CPPFLAGS = $(AM_CPPFLAGS) -DL2_TASKDIR='"$(tasksdir)"'
 cmd_l2_eval_LDADD = $(l2_model_libs)

@@ -32,6 +32,7 @@ l2_scripts = \
 	%D%/cmd/corpus.sh \
 	%D%/cmd/cut.sh \
 	%D%/cmd/embed.sh \
+	%D%/cmd/eval-judge.sh \
 	%D%/cmd/eval-perplexity.sh \
 	%D%/cmd/eval-presets.sh \
 	%D%/cmd/eval-task.sh \
