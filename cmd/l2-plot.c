@@ -18,7 +18,7 @@ static struct plot_opts opts = {.x = "step", .score = "reward", .smooth = 1};
 
 /* clang-format off */
 #define COMMON_OPTIONS                                                                             \
-    L2_OPT_TITLE("The picture:"),                                                                  \
+    L2_OPT_TITLE("The picture"),                                                                  \
     {.name = "to", .kind = L2_OPT_CHOICE, .arg = "FORM", .choices = format_names,                  \
      .help = "svg or png", .default_text = "by the name of the output, else svg",                  \
      .target = &opts.format, .given = &opts.has_format},                                           \
