@@ -232,7 +232,7 @@ static int take_choices(void *arg, const struct eval_ask *ask, const struct l2_r
 
 static bool same_ids(const struct l2_ids *a, const struct l2_ids *b)
 {
-    return a->n == b->n && memcmp(a->v, b->v, a->n * sizeof *a->v) == 0;
+    return a->n == b->n && (a->n == 0 || memcmp(a->v, b->v, a->n * sizeof *a->v) == 0);
 }
 
 /* Adds a question's choices, those of one prompt together. */

@@ -189,7 +189,7 @@ static int ask_choice(const struct l2_task *t, const json_t *doc, const json_t *
     if (r == L2_OK)
         r = l2_subst_text(t->text, doc, choice, &b, err);
     if (r == L2_OK && last && last->context.n == b.len &&
-        memcmp(last->context.s, b.data, b.len) == 0)
+        (b.len == 0 || memcmp(last->context.s, b.data, b.len) == 0))
         out->context = last->context;
     else if (r == L2_OK)
         r = keep(arena, &b, &out->context, err);
