@@ -69,6 +69,8 @@ static int take_row(void *arg, const json_t *row, struct l2_err *err)
     struct wins *w = arg;
     struct count c = {.file = w->file};
     const char *version, *judge;
+    if (!json_object_get(row, "wins")) /* agreement of judges, which l2-eval tells as well */
+        return L2_OK;
     int r = plot_string(row, "version", &version, err);
     if (r == L2_OK && !version)
         r = l2_err_set(err, L2_FORMAT, "want text as 'version'");
@@ -318,6 +320,8 @@ int plot_wins(struct plot *p, struct l2_err *err)
     int r = plot_panel_add(&p->figure, &panel, err);
     for (; w.file < plot_n_files(p) && r == L2_OK; w.file++)
         r = plot_each_row(p, plot_path(p, w.file), take_row, &w, err);
+    if (r == L2_OK && w.n == 0 && p->rows > 0)
+        r = l2_err_set(err, L2_FORMAT, "no row has wins: want rows of l2-eval wins --json");
     if (r == L2_OK && w.n > 0)
         r = p->opts->plane  ? draw_plane(&w, panel, err)
             : p->opts->bars ? draw_bars(&w, panel, err)

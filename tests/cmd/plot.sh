@@ -176,6 +176,11 @@ is 'of ties' '30.0 50.0|25.0 25.0|60.0 60.0|62.5 62.5|' "$(block d0_1 <s | awk '
 fails 1 "no row has the judge 'x'" 'a judge that is nowhere' l2-plot wins --script --plane help,x wins.jsonl
 fails 2 'want JUDGE,JUDGE' 'one judge makes no plane' l2-plot wins --script --plane help wins.jsonl
 fails 2 'exclude each other' 'plane and bars' l2-plot wins --script --plane help,safe --bars wins.jsonl
+fails 1 'no row has wins' 'a log has none' l2-plot wins --script a.jsonl
+printf '{"id":%d,"version":"V1","judge":"help","rating":%d}\n' 1 1 2 -1 3 0 4 2 | l2-eval wins -q --jsonl --json >eval.jsonl
+is 'what l2-eval counts: two wins, a tie, a loss' '0.0 62.5' "$(plot wins eval.jsonl | xy d0_0)"
+is 'with the intervals that it tells' "$(sed -n 's/.*"low":\([0-9.]*\),"high":\([0-9.]*\),"decided".*/\1 \2/p' eval.jsonl |
+    awk '{ printf "%.9g %.9g", 100 * $1, 100 * $2 }')" "$(plot wins eval.jsonl | block d0_0 | awk '{ printf "%.9g %.9g", $3, $4 }')"
 printf '{"version":"V1","wins":-1,"losses":2}\n' >bad.jsonl
 fails 1 "bad.jsonl:1: want a count, 0 or more, as 'wins'" 'negative wins' l2-plot wins --script bad.jsonl
 
