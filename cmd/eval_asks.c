@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/report.h"
 #include "eval/ask.h"
 #include "sample/score.h"
 #include "util/grow.h"
@@ -186,8 +187,12 @@ int eval_asks_run(struct eval_asks *a, struct l2_cli *cli, struct l2_worker *w, 
     while (r == L2_OK && t.n_out < t.n)
         r = turn(&t, err);
     l2_cli_progress_done(cli);
-    if (r == L2_OK)
+    if (r == L2_OK) {
+        uint64_t tokens, generated;
+        w->ops->counts(w, &tokens, &generated);
+        l2_report_count(cli->report, "tokens_computed", tokens);
         tell_faults(&t);
+    }
     free(t.order);
     return r;
 }

@@ -87,6 +87,26 @@ fails 1 'strange.jsonl:1:1: not a sample row' 'other files are refused' \
     l2-eval task -m model -t ./sums.yaml --samples strange.jsonl --resume sums.jsonl
 fails 2 'wants --samples' '--resume alone' l2-eval task -m model -t ./sums.yaml --resume sums.jsonl
 
+# ---- GSM8K's own rows, with the solutions in place of what a model wrote ----
+
+if [ -n "$L2_SHARED" ] && have python3; then
+    gzip -dc "$L2_SHARED/data/text/gsm8k-a.jsonl.gz" | head -n 60 >gsm8k.jsonl
+    ok 'GSM8K runs' sh -c 'l2-eval task -m model --tasks "$L2_SRC/examples/tasks" -t gsm8k --shots 0 -n 2 \
+        --samples gsm.jsonl --overlong truncate-left --json -o gsm.json - <gsm8k.jsonl'
+    is 'a model of stories solves none of it' 0 "$(jq '.results.gsm8k."exact_match,strict-match"' gsm.json)"
+    python3 -c 'import json, sys
+for row in map(json.loads, open("gsm.jsonl")):
+    row["resps"] = [[" " + row["doc"]["answer"]]]
+    print(json.dumps(row))' >solved.jsonl
+    ok 'GSM8K with its solutions' l2-eval task -m model --tasks "$L2_SRC/examples/tasks" -t gsm8k --shots 0 -n 2 \
+        --samples solved.jsonl --resume --overlong truncate-left --json -o solved.json gsm8k.jsonl
+    is 'is solved by every filter' '1 1 1 1' "$(jq -r '.results.gsm8k | [."exact_match,strict-match",
+        ."exact_match,flexible-extract", ."numeric_match,strict-match", ."numeric_match,flexible-extract"] |
+        map(tostring) | join(" ")' solved.json | sed 's/1\.0/1/g')"
+else
+    skip 'GSM8K runs' 'no shared data or python3'
+fi
+
 # ---- answers that a command verifies ----
 
 cat >code.yaml <<'TEXT'

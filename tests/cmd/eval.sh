@@ -36,6 +36,16 @@ else
         model tokenizer.model rows.jsonl 3.1.json
 fi
 
+# computed FILE: positions that were computed
+computed() {
+    l2-eval choices -m model --delimiter '' "$1" 2>&1 >/dev/null | tail -n 1 | jq .tokens_computed
+}
+echo '{"context":"One day, a dog ran","choices":["."],"gold":0}' >one.jsonl
+echo '{"context":"One day, a dog ran","choices":[".","!","?","4"],"gold":0}' >four.jsonl
+echo '{"context":"One day, a dog ran","choices":[".","!!"],"gold":0}' >more.jsonl
+is 'choices of one token cost nothing more' "$(computed one.jsonl)" "$(computed four.jsonl)"
+is 'those of two cost one position' $(($(computed one.jsonl) + 1)) "$(computed more.jsonl)"
+
 for bad in '{"context":"a","choices":[],"gold":0}' '{"context":"a","choices":["b"],"gold":1}' \
     '{"choices":["b"],"gold":0}' '{"context":"a","choices":[""],"gold":0}' \
     '{"context":"a","choices":["b"]}' '{"context":"a","choices":["b"],"gold":[]}'; do
