@@ -45,7 +45,7 @@ const struct l2_opt eval_wins_options[] = {
      .target = &opts.points,
      .min = 3,
      .max = L2_MAX_CATEGORIES - 1},
-    {.name = "version",
+    {.name = "contender",
      .kind = L2_OPT_STRING,
      .arg = "FIELD",
      .help = "the model that wins or loses",
@@ -397,6 +397,7 @@ int eval_run_wins(struct l2_cli *cli)
     if (r == L2_OK && opts.against)
         r = judge_read(&in, opts.against, take_other, &m, &err);
     in.rows = in.bad; /* the other model's rows are no answers */
+    in.bytes = 0;
     if (r == L2_OK)
         r = judge_read_operands(&in, opts.against ? take_answers : take_judgement, &m, &err);
     if (r == L2_OK)

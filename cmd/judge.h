@@ -6,6 +6,7 @@
 #include "common/cli.h"
 #include "eval/stats.h"
 #include "stream/stream.h"
+#include "text/vocab.h"
 
 /* ---- rows in ---- */
 
@@ -14,7 +15,9 @@ struct judge_in {
     struct l2_cli *cli;
     bool jsonl;    /* all inputs are JSONL, not only those whose names end in .jsonl */
     bool skip_bad; /* bad rows are left out and counted */
+    const struct l2_vocab *vocab; /* streams of tokens have this one; NULL: any */
     uint64_t rows, bad;
+    uint64_t bytes; /* of the inputs that were read before the present one */
 };
 /* The rows --jsonl, --skip-bad and --json. */
 #define JUDGE_IN_OPTIONS(target_jsonl, target_skip, target_json)                                   \
@@ -83,7 +86,8 @@ int judge_add(json_t *rows, json_t *row, struct l2_err *err) L2_MUST_CHECK;
 /* Writes the rows, flat objects, as lines of JSON or as tables: rows of equal keys make one. */
 int judge_write(struct l2_cli *cli, const json_t *rows, bool as_json,
                 struct l2_err *err) L2_MUST_CHECK;
-/* Adds the counts of rows to the summary; L2_CORRUPT where there were none. */
+/* The end of the input: progress, and the counts of rows for the summary; L2_CORRUPT where there
+ * were none. */
 int judge_done(struct judge_in *in, struct l2_err *err) L2_MUST_CHECK;
 
 /* ---- the subcommands ---- */
@@ -91,5 +95,11 @@ int judge_done(struct judge_in *in, struct l2_err *err) L2_MUST_CHECK;
 extern const struct l2_opt eval_prefs_options[], eval_wins_options[];
 int eval_run_prefs(struct l2_cli *cli);
 int eval_run_wins(struct l2_cli *cli);
+extern const struct l2_opt eval_safety_options[], eval_turns_options[], eval_diversity_options[],
+    eval_contam_options[];
+int eval_run_safety(struct l2_cli *cli);
+int eval_run_turns(struct l2_cli *cli);
+int eval_run_diversity(struct l2_cli *cli);
+int eval_run_contam(struct l2_cli *cli);
 
 #endif

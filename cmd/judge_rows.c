@@ -16,6 +16,14 @@ bool judge_is_jsonl(const struct judge_in *in, const char *path)
     return in->jsonl || l2_ends_in(path, ".jsonl");
 }
 
+/* bytes: of the present input. */
+static void progress(const struct judge_in *in, uint64_t bytes)
+{
+    uint64_t total = l2_cli_operand_bytes(in->cli);
+    double share = total > 0 ? fmin(1, (double)(in->bytes + bytes) / (double)total) : -1;
+    l2_cli_progress_share(in->cli, share, in->rows, "rows");
+}
+
 static int take_line(const char *line, size_t n, const char *name, int64_t number, judge_take *take,
                      void *arg, struct l2_err *err)
 {
@@ -44,8 +52,10 @@ static int read_lines(struct judge_in *in, int fd, const char *name, judge_take 
         in->rows++;
         r = take_line(line, n, name, number, take, arg, err);
         r = l2_cli_bad_data(in->cli, in->skip_bad, &in->bad, r, name, number, err);
-        l2_cli_progress_share(in->cli, -1, in->rows, "rows");
+        if (in->cli->progress)
+            progress(in, (uint64_t)input.offset);
     }
+    in->bytes += (uint64_t)input.offset;
     l2_input_release(&input);
     return r == L2_END ? L2_OK : r;
 }
@@ -64,6 +74,16 @@ static int take_record(struct judge_in *in, const char *name, const struct l2_re
     return l2_cli_bad_data(in->cli, in->skip_bad, &in->bad, r, name, 0, err);
 }
 
+static int check_header(const struct judge_in *in, const struct l2_header *h, const char *name,
+                        struct l2_err *err)
+{
+    if (in->vocab && h->has_vocab &&
+        memcmp(h->vocab_hash, l2_vocab_hash(in->vocab), sizeof h->vocab_hash) != 0)
+        return l2_err_at(err, L2_CORRUPT, name, -1,
+                         "the stream's vocabulary is another one than the one given");
+    return L2_OK;
+}
+
 int judge_read_records(struct judge_in *in, int fd, const char *name, judge_take_record *take,
                        void *arg, struct l2_err *err)
 {
@@ -74,16 +94,21 @@ int judge_read_records(struct judge_in *in, int fd, const char *name, judge_take
     l2_record_init(&rec);
     int r = l2_reader_new(&reader, fd, name, &limits, err);
     while (r == L2_OK && (r = l2_reader_next(reader, true, &item, &rec, err)) == L2_OK) {
-        if (item == L2_ITEM_RECORD) {
+        if (item == L2_ITEM_HEADER) {
+            r = check_header(in, l2_reader_header(reader), name, err);
+        } else if (item == L2_ITEM_RECORD) {
             in->rows++;
             r = take_record(in, name, &rec, take, arg, err);
-            l2_cli_progress_share(in->cli, -1, in->rows, "records");
+            if (in->cli->progress)
+                progress(in, l2_reader_offset(reader));
         } else if (item == L2_ITEM_END && !l2_reader_end_item(reader)->complete &&
                    !in->cli->partial) {
             r = l2_err_at(err, L2_TRUNCATED, name, -1, "the stream is not complete: %.300s",
                           l2_reader_end_item(reader)->error);
         }
     }
+    if (r == L2_END)
+        in->bytes += l2_reader_offset(reader);
     l2_reader_free(reader);
     l2_record_release(&rec);
     return r == L2_END ? L2_OK : r;
@@ -133,12 +158,14 @@ int judge_read_operands(struct judge_in *in, judge_take *take, void *arg, struct
     int r = operands->n == 0 ? judge_read(in, "-", take, arg, err) : L2_OK;
     for (size_t i = 0; i < operands->n && r == L2_OK; i++)
         r = judge_read(in, operands->v[i], take, arg, err);
-    l2_cli_progress_done(in->cli);
     return r;
 }
 
 int judge_done(struct judge_in *in, struct l2_err *err)
 {
+    if (in->cli->progress)
+        l2_cli_progress_share(in->cli, 1, in->rows, "rows");
+    l2_cli_progress_done(in->cli);
     l2_report_count(in->cli->report, "rows", in->rows);
     l2_report_count(in->cli->report, "bad", in->bad);
     if (in->rows == in->bad)

@@ -9,6 +9,7 @@
 
 #include "clean.h"
 #include "clean/scrub.h"
+#include "data/rowtext.h"
 #include "stream/json.h"
 #include "util/map.h"
 #include "util/num.h"
@@ -197,27 +198,6 @@ static int open_sources(struct cleaning *c, struct l2_err *err)
 
 /* ---- evaluation sets ---- */
 
-/* Appends the strings of a row, also those in lists and objects, each on a line; ids are none. */
-static int gather_strings(const json_t *j, unsigned depth, struct l2_buf *out, struct l2_err *err)
-{
-    const char *key;
-    json_t *value;
-    size_t i;
-    int r = L2_OK;
-    if (json_is_string(j)) {
-        r = out->len > 0 ? l2_buf_append_byte(out, '\n', err) : L2_OK;
-        return r == L2_OK ? l2_buf_append(out, json_string_value(j), json_string_length(j), err)
-                          : r;
-    }
-    if (depth == 0)
-        return L2_OK;
-    json_object_foreach((json_t *)(uintptr_t)j, key,
-                        value) if (r == L2_OK && strcmp(key, "id") != 0) r =
-        gather_strings(value, depth - 1, out, err);
-    json_array_foreach(j, i, value) if (r == L2_OK) r = gather_strings(value, depth - 1, out, err);
-    return r;
-}
-
 static int add_sample(struct cleaning *c, const char *line, size_t n, const char *name,
                       int64_t number, bool jsonl, struct l2_err *err)
 {
@@ -230,7 +210,7 @@ static int add_sample(struct cleaning *c, const char *line, size_t n, const char
     if (jsonl)
         r = l2_json_parse(line, n, name, number, &row, err);
     if (r == L2_OK)
-        r = jsonl ? gather_strings(row, depth, &text, err) : l2_buf_append(&text, line, n, err);
+        r = jsonl ? l2_row_text(row, depth, &text, err) : l2_buf_append(&text, line, n, err);
     if (r == L2_OK)
         r = l2_contam_tokens(c->encoder, (char *)text.data, text.len, &tokens, &cap, &n_tokens,
                              err);

@@ -76,13 +76,17 @@ cmd_l2_eval_SOURCES = \
 	%D%/eval_asks.c \
 	%D%/eval_check.c \
 	%D%/eval_choices.c \
+	%D%/eval_contam.c \
+	%D%/eval_diversity.c \
 	%D%/eval_files.c \
 	%D%/eval_perplexity.c \
 	%D%/eval_prefs.c \
 	%D%/eval_results.c \
 	%D%/eval_run.c \
+	%D%/eval_safety.c \
 	%D%/eval_samples.c \
 	%D%/eval_task.c \
+	%D%/eval_turns.c \
 	%D%/eval_wins.c \
 	%D%/judge.h \
 	%D%/judge_rows.c \

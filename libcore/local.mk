@@ -121,6 +121,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/data/idrow.h \
 	%D%/data/row.c \
 	%D%/data/row.h \
+	%D%/data/rowtext.c \
+	%D%/data/rowtext.h \
 	%D%/data/shape.h \
 	%D%/data/shape_read.c \
 	%D%/data/shape_write.c

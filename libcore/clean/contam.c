@@ -249,15 +249,24 @@ size_t l2_contam_n_sets(const struct l2_contam *c)
     return c->n_sets;
 }
 
+void l2_contam_sample(const struct l2_contam *c, size_t i, uint64_t k, uint64_t *tokens,
+                      uint64_t *found)
+{
+    const struct sample *s = &c->samples[c->sets[i].first + k];
+    *tokens = s->n;
+    *found = 0;
+    for (size_t t = 0; t < s->n; t++)
+        *found += c->marked[s->begin + t] != 0;
+}
+
 void l2_contam_set(const struct l2_contam *c, size_t i, struct l2_contam_set *out)
 {
     size_t end = i + 1 < c->n_sets ? c->sets[i + 1].first : c->n_samples;
     *out = (struct l2_contam_set){.name = c->sets[i].name};
     for (size_t k = c->sets[i].first; k < end; k++) {
         const struct sample *s = &c->samples[k];
-        uint64_t found = 0;
-        for (size_t t = 0; t < s->n; t++)
-            found += c->marked[s->begin + t] != 0;
+        uint64_t n, found;
+        l2_contam_sample(c, i, k - c->sets[i].first, &n, &found);
         out->samples++;
         out->tokens += s->n;
         out->contaminated_tokens += found;

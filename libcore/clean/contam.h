@@ -48,6 +48,9 @@ struct l2_contam_set {
 };
 size_t l2_contam_n_sets(const struct l2_contam *c);
 void l2_contam_set(const struct l2_contam *c, size_t i, struct l2_contam_set *out);
+/* What is known of sample k (from 0) of set i: its tokens, and how many of them were found. */
+void l2_contam_sample(const struct l2_contam *c, size_t i, uint64_t k, uint64_t *tokens,
+                      uint64_t *found);
 /* Places of spans that were left out because too many samples begin them alike (more than 1024). */
 uint64_t l2_contam_left_out(const struct l2_contam *c);
 

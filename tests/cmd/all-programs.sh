@@ -227,6 +227,13 @@ for p in $programs; do
         fails 1 'no-such-file' "$p choices: a missing file" l2-eval choices -m model no-such-file
         fails 1 'empty' "$p choices: empty input" l2-eval choices -m model /dev/null
         fails 1 'plain' "$p choices: something else than JSON" l2-eval choices -m model plain
+        printf '{"id":1,"turn":1,"obeys":true,"violation":false,"rating":1,"scores_chosen":1,"scores_rejected":0,"responses":["a","b"]}\n' >judged.jsonl
+        for sub in prefs wins safety turns diversity 'contam --test judged.jsonl'; do
+            check_output "$p $sub" judged.jsonl l2-eval $sub --jsonl
+            fails 1 'no-such-file' "$p $sub: a missing file" l2-eval $sub no-such-file
+            fails 1 'empty' "$p $sub: empty input" l2-eval $sub --jsonl /dev/null
+            fails 1 'plain' "$p $sub: something else than JSON" l2-eval $sub --jsonl plain
+        done
         ;;
     l2-generate)
         check_output "$p" prompts.l2s l2-generate -m model -n 4

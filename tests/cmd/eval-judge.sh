@@ -1,5 +1,5 @@
 #!/bin/sh
-# l2-eval prefs and wins: metrics of judgements against independent calculations.
+# l2-eval prefs, wins, safety, turns, diversity, contam: metrics against independent calculations.
 # SPDX-License-Identifier: MIT
 . "${L2_SRC:?}/tests/lib.sh"
 . "$L2_SRC/tests/fixtures.sh"
@@ -130,4 +130,156 @@ if have gnuplot; then
 else
     skip 'l2-plot draws them' 'no gnuplot'
 fi
+
+# ---- safety ----
+
+cat >safety.jsonl <<'TEXT'
+{"id":"a","category":"hate","turn":1,"violation":true,"round":1,"hours":0.5}
+{"id":"b","category":"hate","turn":2,"violation":5,"round":1,"hours":0.25}
+{"id":"c","category":"advice","turn":1,"violation":2,"round":1,"hours":0.25}
+{"id":"d","category":"advice","turn":1,"violation":false,"round":1,"hours":1}
+{"id":"a","category":"hate","turn":1,"violation":false,"round":2,"hours":0.5}
+{"id":"c","category":"advice","turn":1,"violation":1,"round":2,"hours":0.5}
+{"id":"e","category":"advice","turn":10,"violation":3,"round":2,"hours":1}
+{"id":"f","category":"plain","turn":1,"refused":true}
+{"id":"g","category":"plain","turn":1,"refused":false}
+{"id":"h","category":"plain","turn":1,"refused":false,"harmless":true}
+{"id":"i","category":"hate","turn":1,"refused":true,"harmless":false}
+TEXT
+ok 'safety' l2-eval safety --json -o safety.json safety.jsonl
+is 'violations by category and turn, false refusals of harmless prompts' \
+    'violation all 7 3;violation advice 4 2;violation hate 3 1;violation 1 5 3;violation 2 1 0;violation 10 1 0;false_refusal all 3 1;false_refusal plain 3 1;false_refusal 1 3 1;' \
+    "$(jq -r 'select(.measure) | "\(.measure) \(.group) \(.answers) \(.count);"' safety.json | tr -d '\n')"
+is 'rounds: violations, the hours they took, and what was mitigated' \
+    '1 4 2 0.5 2 1 null;2 3 1 0.3333 2 0.5 0.5;' \
+    "$(jq -r 'select(.round) | "\(.round) \(.answers) \(.violations) \(.rate * 10000 | round / 10000) \(.hours) \(.gamma) \(.mitigated);"' safety.json | tr -d '\n')"
+ok 'safety by a reward' l2-eval safety --score r --below 0.4 --category source --json -o reward.json m1.l2s
+is 'is that of the scores' "$(awk '1 / (1 + exp(-$1)) < 0.4 { n++ } END { print NR, n + 0 }' s1)" \
+    "$(jq -r 'select(.group == "all") | "\(.answers) \(.count)"' reward.json)"
+is 'by a field of the prompts' '3 6' "$(jq -r 'select(.by == "category").answers' reward.json | sort | tr '\n' ' ' | sed 's/ $//')"
+fails 1 'an answer has no score none' 'a score that is not there' l2-eval safety --score none m1.l2s
+fails 1 ':1: want violation or refused' 'a row that says nothing' sh -c 'echo "{\"id\":1}" | l2-eval safety --jsonl'
+fails 1 ':1: violation: want true, false or a rating' 'a judgement that is none' \
+    sh -c 'echo "{\"violation\":\"yes\"}" | l2-eval safety --jsonl'
+fails 1 ':1: hours: want a number of at least 0' 'hours below 0' \
+    sh -c 'echo "{\"violation\":true,\"round\":1,\"hours\":-1}" | l2-eval safety --jsonl'
+
+# ---- turns ----
+
+cat >turns.jsonl <<'TEXT'
+{"id":1,"turn":2,"obeys":true}
+{"id":1,"turn":1,"obeys":true}
+{"id":1,"turn":3,"obeys":false}
+{"id":2,"turn":1,"obeys":false}
+{"id":2,"turn":2,"obeys":true}
+{"id":3,"turn":1,"obeys":true}
+{"id":3,"turn":2,"obeys":true}
+{"id":3,"turn":3,"obeys":true}
+TEXT
+ok 'turns' l2-eval turns --json -o turns.json turns.jsonl
+is 'answers that obey, and dialogues that have so far' '1 3 2 3 0.6667;2 3 3 3 0.6667;3 2 1 2 0.5;' \
+    "$(jq -r '"\(.turn) \(.answers) \(.obey) \(.dialogues) \(.unbroken * 10000 | round / 10000);"' turns.json | tr -d '\n')"
+fails 1 ':1: turn: want an integer' 'a turn that is none' sh -c 'echo "{\"turn\":\"a\",\"obeys\":true}" | l2-eval turns --jsonl'
+fails 1 ':1: obeys: want true or false' 'no judgement' sh -c 'echo "{\"turn\":1}" | l2-eval turns --jsonl'
+
+# ---- diversity ----
+
+ok 'answers at two temperatures' sh -c 'for t in 0.5 1.5; do
+    l2-generate -q -m model -k 4 -n 12 -T $t p.l2s >t$t.l2s || exit 1; done; cat t0.5.l2s t1.5.l2s >temperatures.l2s'
+ok 'diversity' l2-eval diversity --by source --json -o diversity.json temperatures.l2s
+if have python3; then
+    l2-cat -q --json temperatures.l2s >temperatures.jsonl
+    python3 - >diversity.want <<'PY'
+import json, math
+from collections import Counter
+def grams(t, n):
+    return Counter(tuple(t[i:i + n]) for i in range(len(t) - n + 1))
+def bleu(h, refs):
+    s = 0
+    for n in range(1, 5):
+        most = Counter()
+        for r in refs:
+            most |= grams(r, n)
+        hit = sum((grams(h, n) & most).values())
+        if n == 1 and hit == 0:
+            return 0
+        s += math.log((hit or 0.1) / max(1, sum(grams(h, n).values()))) / 4
+    r = min((abs(len(x) - len(h)), len(x)) for x in refs)[1]
+    return math.exp(s) * min(1, math.exp(1 - r / len(h)))
+out = {}
+for line in open("temperatures.jsonl"):
+    row = json.loads(line)
+    if "completions" not in row or "id" not in row:
+        continue
+    t = [c["tokens"] for c in row["completions"]]
+    v = sum(bleu(t[i], t[:i] + t[i + 1:]) for i in range(len(t))) / len(t)
+    out.setdefault((row["meta"]["source"], row["completions"][0]["gen"]["temperature"]), []).append(v)
+for (kind, t), v in sorted(out.items()):
+    print("%s %s %d %.9f" % (kind, t, len(v), sum(v) / len(v)))
+PY
+    jq -r '"\(.kind) \(.temperature) \(.prompts) \(.self_bleu)"' diversity.json | awk '{ printf "%s %s %d %.9f\n", $1, $2, $3, $4 }' >diversity.got
+    same 'is self-BLEU by an independent calculation' diversity.want diversity.got
+else
+    skip 'is self-BLEU by an independent calculation' 'no python3'
+fi
+printf '%s\n' '{"kind":"fact","temperature":1,"responses":["Paris is it.","Paris is it."]}' '{"kind":"poem","responses":["a b","c d"]}' >texts.jsonl
+ok 'diversity of texts' l2-eval diversity --order 3 --json texts.jsonl
+is 'the same, and nothing in common' 'fact 1 poem 0' "$(jq -r '"\(.kind) \(.self_bleu)"' "$L2_TMP/stdout" | tr '\n' ' ' | sed 's/ $//')"
+fails 1 'no two answers to one prompt' 'one answer' sh -c 'echo "{\"responses\":[\"a\"]}" | l2-eval diversity --jsonl'
+fails 1 ':1: want completions' 'no answers' sh -c 'echo "{\"id\":1}" | l2-eval diversity --jsonl'
+
+# ---- contam ----
+
+if have python3; then
+    python3 - <<'PY'
+import json, math, random
+random.seed(3)
+rows, shares, train = [], [], []
+for i in range(60):
+    words = ["w%d_%d" % (i, k) for k in range(20)]
+    n = (0, 0, 10, 18, 20)[i % 5]       # of the sample's words stand in the training text
+    if n:
+        train.append("before it " + " ".join(words[:n]) + " after it %d" % i)
+    acc = float(random.random() < (0.3 if n < 10 else 0.5 if n == 10 else 0.95))
+    rows.append({"doc_id": i, "doc": {"text": " ".join(words)}, "acc": acc})
+    shares.append(n / 20)
+with open("test.jsonl", "w") as f:
+    f.writelines(json.dumps(r) + "\n" for r in rows)
+with open("train.jsonl", "w") as f:
+    f.writelines(json.dumps({"text": t}) + "\n" for t in train)
+with open("train.txt", "w") as f:
+    f.write("\n".join(train) + "\n")
+mean = sum(r["acc"] for r in rows) / 60
+var = sum((r["acc"] - mean) ** 2 for r in rows) / 60
+for name, inside in (("all", lambda s: True), ("clean", lambda s: s < 0.2), ("not clean", lambda s: s >= 0.2),
+                     ("not dirty", lambda s: s < 0.8), ("dirty", lambda s: s >= 0.8)):
+    v = [r["acc"] for r, s in zip(rows, shares) if inside(s)]
+    c = [s for s in shares if inside(s)]
+    n = len(v)
+    z = (sum(v) / n - mean) / math.sqrt(var / n * (60 - n) / 59) if n < 60 else 0
+    print("%s %d %.9f %.9f %.9f" % (name, n, sum(c) / n, sum(v) / n, z), file=open("contam.want", "a"))
+PY
+    show='select(.subset) | "\(.subset) \(.samples) \(.contaminated) \(.score) \(.z // 0)"'
+    numbers() {
+        jq -r "$show" "$1" | awk '{ n = NF; name = $1; for (i = 2; i <= n - 4; i++) name = name " " $i
+            printf "%s %d %.9f %.9f %.9f\n", name, $(n - 3), $(n - 2), $(n - 1), $n }'
+    }
+    ok 'contam' l2-eval contam -t test.jsonl --field text --json -o contam.json train.jsonl
+    numbers contam.json >contam.got
+    same 'shares, scores and Z by an independent calculation' contam.want contam.got
+    is 'Z says that the scores are affected' 'true 36' "$(jq -r 'select(has("affected")) | "\(.affected) \(.touched)"' contam.json)"
+    ok 'a stream of texts' sh -c 'l2-tokenize -q --lines -z tokenizer.model train.txt |
+        l2-eval contam -z tokenizer.model -t test.jsonl --span 20 --json -o stream.json'
+    is 'has the same samples' "$(jq -r 'select(.subset == "dirty").samples' contam.json)" "$(jq -r 'select(.subset == "dirty").samples' stream.json)"
+    fails 1 'want -z FILE' 'a stream of tokens without its vocabulary' sh -c 'l2-tokenize -q --lines -z tokenizer.model train.txt |
+        l2-eval contam -t test.jsonl'
+    fails 1 'vocabulary is another one' 'a stream of another vocabulary' sh -c 'l2-tokenize -q --lines -z "$L2_SRC/tests/golden/small.model" train.txt |
+        l2-eval contam -z tokenizer.model -t test.jsonl'
+    fails 1 'test.jsonl:1: want none' 'a field that is not there' l2-eval contam -t test.jsonl --field none train.jsonl
+    ok 'without scores' l2-eval contam -t test.jsonl --metric none --json train.jsonl
+    is 'there is no significance' 'null null' "$(jq -r 'select(.subset == "dirty").score, select(has("affected")).affected' "$L2_TMP/stdout" | tr '\n' ' ' | sed 's/ $//')"
+else
+    skip 'contam by an independent calculation' 'no python3'
+fi
+fails 2 'want --test FILE' 'no test set' l2-eval contam texts.jsonl
 finish
