@@ -364,6 +364,10 @@ libcore_libl2_a_SOURCES += \
 	%D%/rlhf/ppo_state.h \
 	%D%/rlhf/ppo_terms.c \
 	%D%/rlhf/ppo_terms.h \
+	%D%/rlhf/prefs.c \
+	%D%/rlhf/prefs.h \
+	%D%/rlhf/prefs_read.c \
+	%D%/rlhf/prefs_stats.c \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h
 libcore_libl2_a_SOURCES += \

@@ -202,6 +202,10 @@ l2_unit_tests += tests/unit/test_ppo
 tests_unit_test_ppo_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_ppo.c
 tests_unit_test_ppo_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_prefs
+tests_unit_test_prefs_SOURCES = %D%/unit/test_prefs.c
+tests_unit_test_prefs_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_quantised
 tests_unit_test_quantised_SOURCES = %D%/unit/test_quantised.c
 tests_unit_test_quantised_LDADD = $(l2_test_libs)

@@ -145,6 +145,10 @@ void l2_cli_close_input(int fd);
 int l2_cli_write(int fd, const char *name, const void *data, size_t n,
                  struct l2_err *err) L2_MUST_CHECK;
 
+/* Weights of n files as numbers from 0 to 1000: what was given, one for each, or 1. */
+int l2_cli_weights(const struct l2_strings *given, double *weights, size_t n,
+                   struct l2_err *err) L2_MUST_CHECK;
+
 /* Where r is the data's fault and not the system's, err is told its place (line 0: none), and with
  * skip (--skip-bad) it is counted in *n_bad, the first one told, and L2_OK returned; else r. */
 int l2_cli_bad_data(struct l2_cli *cli, bool skip, uint64_t *n_bad, int r, const char *name,

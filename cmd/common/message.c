@@ -10,6 +10,7 @@
 
 #include "common/message.h"
 #include "common/progress.h"
+#include "util/num.h"
 #include "util/utf8.h"
 
 #define MESSAGE_SIZE 2048
@@ -143,5 +144,19 @@ int l2_cli_bad_data(struct l2_cli *cli, bool skip, uint64_t *n_bad, int r, const
         l2_cli_note(cli, "skipped: %s", text);
     else
         l2_cli_verbose(cli, "skipped: %s", text);
+    return L2_OK;
+}
+
+int l2_cli_weights(const struct l2_strings *given, double *weights, size_t n, struct l2_err *err)
+{
+    if (given->n != 0 && given->n != n)
+        return l2_err_set(err, L2_ARGUMENT, "%zu weights for %zu files", given->n, n);
+    for (size_t i = 0; i < n; i++) {
+        weights[i] = 1;
+        if (given->n != 0 &&
+            (!l2_parse_f64(given->v[i], &weights[i]) || !(weights[i] >= 0 && weights[i] <= 1000)))
+            return l2_err_set(err, L2_ARGUMENT, "--weight: want a number from 0 to 1000, got '%s'",
+                              given->v[i]);
+    }
     return L2_OK;
 }

@@ -152,6 +152,11 @@ const struct l2_stream_end *l2_pipe_end(const struct l2_pipe *p)
     return p->reader ? l2_reader_end_item(p->reader) : NULL;
 }
 
+size_t l2_pipe_operand(const struct l2_pipe *p)
+{
+    return p->next_operand - 1;
+}
+
 const char *l2_pipe_input_name(const struct l2_pipe *p)
 {
     return p->in_name;

@@ -36,6 +36,8 @@ int l2_pipe_next(struct l2_pipe *p, bool wait, enum l2_pipe_event *event, struct
 const struct l2_header *l2_pipe_header(const struct l2_pipe *p);
 /* At L2_PIPE_SEGMENT_END: the segment's END, or NULL where it has none. */
 const struct l2_stream_end *l2_pipe_end(const struct l2_pipe *p);
+/* The current input's index among the operands; 0 for standard input. */
+size_t l2_pipe_operand(const struct l2_pipe *p);
 /* The current input's name, for messages. */
 const char *l2_pipe_input_name(const struct l2_pipe *p);
 

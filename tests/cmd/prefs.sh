@@ -87,4 +87,57 @@ assert a.keys() == b.keys() and all(abs(a[k] - b[k]) <= 1e-6 * b[k] for k in a),
 else
     skip 'of real pairs those with equal answers are bad' 'no data'
 fi
+
+# ---- weights ----
+head -n 4 many.jsonl >four.jsonl
+sed 4q rated.jsonl >other4.jsonl
+is '--weight repeats' "$(sed p four.jsonl | cat - other4.jsonl)" "$(l2-prefs -q --weight 2 --weight 1 four.jsonl other4.jsonl)"
+l2-prefs -q --weight 0.25 many.jsonl >quarter
+n=$(wc -l <quarter)
+ok 'a fraction is a share' test "$n" -ge 65 -a "$n" -le 135 # of 400: four deviations
+is 'of the same pairs' '' "$(sort many.jsonl >sorted; sort quarter | comm -13 sorted -)"
+cat four.jsonl many.jsonl | sort -u >alike.jsonl
+is 'which does not depend on the others' "$(sort quarter)" "$(l2-prefs -q --weight 0.25 alike.jsonl | sort)"
+fails 2 '1 weights for 2 files' 'a weight for each file' l2-prefs --weight 1 four.jsonl other4.jsonl
+fails 2 'want a number from 0 to 1000' 'a weight is a number' l2-prefs --weight x four.jsonl
+
+# ---- streams ----
+python3 - <<'E2' >ids.json
+import json
+def row(i, prompt, a, b, **more):
+    answers = [{"tokens": a}, {"tokens": b}]
+    for c, s in zip(answers, more.pop("safe", [None, None])):
+        if s is not None:
+            c["labels"] = {"safe": s}
+    print(json.dumps({"id": i, "prompt": prompt, "completions": answers, **more}))
+row(1, [1, 10, 11, 20, 21, 12], [30], [40, 41, 42], spans=[3, 5], meta={"rating": "better"})
+row(2, [1, 10], [30], [41], safe=[False, True])
+row(3, [1, 10, 11, 20, 21, 12], [40, 41, 42], [30], spans=[3, 5], margin=0.5, meta={"rating": "better"})
+row(4, [1, 13], [30, 31], [41], safe=[True, False])
+E2
+l2-cat -q --from-json -o ids.l2s ids.json
+rows() { l2-cat -q --json "$@" | python3 -c 'import json, sys
+for line in sys.stdin:
+    r = json.loads(line)
+    if "completions" in r:
+        print(r["id"], r.get("margin"))'; }
+l2-prefs --margins large -o kept.l2s ids.l2s 2>err
+is 'records get margins; unsafe ones are dropped' '1 2.0 3 0.5 4 None' "$(rows kept.l2s | tr '\n' ' ' | sed 's/ $//')"
+is 'and are counted' '4 3 1 1 1' "$(for f in rows kept contradictions unsafe_chosen chosen_safe_other_unsafe; do count $f; done | tr '\n' ' ' | sed 's/ $//')"
+ok 'the stream is whole, with a history' sh -c 'l2-cat -q --check kept.l2s && l2-cat --stats kept.l2s | grep -q l2-prefs'
+is 'from standard input' "$(rows kept.l2s)" "$(l2-prefs -q --streams --margins large <ids.l2s >in.l2s; rows in.l2s)"
+is '--unique' '1 4' "$(l2-prefs -q --unique ids.l2s | l2-cat -q --json | sed -n 's/.*"id":\([0-9]*\).*/\1/p' | tr '\n' ' ' | sed 's/ $//')"
+l2-prefs -q --weight 2 --weight 0 -o twice.l2s kept.l2s ids.l2s
+is '--weight' '1 1 3 3 4 4' "$(rows twice.l2s | cut -d ' ' -f 1 | tr '\n' ' ' | sed 's/ $//')"
+# turns 2, 2, 1; prompts of 4, 4 and 2 ids in 5 messages, answers of 2 + 1 + 3, twice, and 2 + 1 in 8
+is 'statistics' '{"comparisons":3,"turns_per_dialogue":1.66666667,"tokens_per_example":6.5,"tokens_per_prompt":2.0,"tokens_per_response":1.875}' \
+    "$(l2-prefs -q --stats json ids.l2s)"
+printf '{"id":9,"prompt":[1],"completions":[{"tokens":[5]},{"tokens":[5]}]}\n' | l2-cat -q --from-json -o equal.l2s
+fails 1 'equal.l2s.*record 9: chosen and rejected are equal' 'equal answers are named with their record' l2-prefs -o no.l2s equal.l2s
+l2-prefs --skip-bad -o skipped.l2s equal.l2s ids.l2s 2>err
+is '--skip-bad counts' 1 "$(count skipped)"
+head -c 100 ids.l2s >cut.l2s
+fails 1 'cut.l2s' 'a stream that is cut is an error' l2-prefs -o cut-out.l2s cut.l2s
+fails 2 'not both' 'one form at a time' l2-prefs ids.l2s four.jsonl
+fails 2 'streams hold tokens' 'no vocabulary for streams' l2-prefs --stats text -z v ids.l2s
 finish
