@@ -152,19 +152,14 @@ static int read_rules(struct l2_rules *rules, const char *name, struct l2_err *e
 
 static int read_weights(struct cleaning *c, struct l2_err *err)
 {
-    if (opts.weights.n != 0 && opts.weights.n != c->n_sources)
-        return l2_err_set(err, L2_ARGUMENT, "%zu weights for %zu files", opts.weights.n,
-                          c->n_sources);
-    for (size_t i = 0; i < c->n_sources; i++) {
-        double *w = &c->sources[i].weight;
-        *w = 1;
-        if (opts.weights.n == 0)
-            continue;
-        if (!l2_parse_f64(opts.weights.v[i], w) || !(*w >= 0 && *w <= 1000))
-            return l2_err_set(err, L2_ARGUMENT, "--weight: want a number from 0 to 1000, got '%s'",
-                              opts.weights.v[i]);
-    }
-    return L2_OK;
+    double *weights = calloc(c->n_sources, sizeof *weights);
+    if (!weights)
+        return l2_err_memory(err, c->n_sources * sizeof *weights);
+    int r = l2_cli_weights(&opts.weights, weights, c->n_sources, err);
+    for (size_t i = 0; i < c->n_sources; i++)
+        c->sources[i].weight = weights[i];
+    free(weights);
+    return r;
 }
 
 static enum clean_form form_of(const char *path)
