@@ -407,6 +407,12 @@ nodist_tests_fuzz_fuzz_stream_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_stream_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_stream_LDFLAGS = $(fuzz_flags)
 
+check_PROGRAMS += tests/fuzz/fuzz_task
+tests_fuzz_fuzz_task_SOURCES = %D%/fuzz/fuzz_task.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_task_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_task_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_task_LDFLAGS = $(fuzz_flags)
+
 check_PROGRAMS += tests/fuzz/fuzz_template
 tests_fuzz_fuzz_template_SOURCES = %D%/fuzz/fuzz_template.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_template_SOURCES = $(fuzz_main)
