@@ -17,7 +17,7 @@ static struct {
     int64_t size, max_chars;
     double coverage;
     uint64_t max_line;
-    bool byte_fallback, split_digits, dummy_prefix;
+    bool byte_fallback, split_digits, dummy_prefix, split_spaces, space_runs, collapse_spaces;
     bool jsonl, stream;
     struct l2_strings control, symbols;
 } opts = {
@@ -28,6 +28,7 @@ static struct {
     .byte_fallback = true,
     .split_digits = true,
     .dummy_prefix = true,
+    .split_spaces = true,
 };
 
 static const struct l2_opt options[] = {
@@ -64,6 +65,18 @@ static const struct l2_opt options[] = {
      .kind = L2_OPT_FLAG,
      .help = "put a space before a text, so that its first word is like the others",
      .target = &opts.dummy_prefix},
+    {.name = "split-spaces",
+     .kind = L2_OPT_FLAG,
+     .help = "no piece goes beyond a space",
+     .target = &opts.split_spaces},
+    {.name = "space-runs",
+     .kind = L2_OPT_FLAG,
+     .help = "make pieces of spaces that stand together, as code has them",
+     .target = &opts.space_runs},
+    {.name = "collapse-spaces",
+     .kind = L2_OPT_FLAG,
+     .help = "take spaces that stand together for one, and drop those at the ends of a text",
+     .target = &opts.collapse_spaces},
     {.name = "control",
      .kind = L2_OPT_LIST,
      .arg = "PIECE",
@@ -224,7 +237,10 @@ static int run(struct l2_cli *cli)
     struct l2_err err;
     struct l2_vocab *v = NULL;
     struct l2_bpe_words words = {.dummy_prefix = opts.dummy_prefix,
-                                 .split_digits = opts.split_digits};
+                                 .split_digits = opts.split_digits,
+                                 .across_spaces = !opts.split_spaces,
+                                 .space_runs = opts.space_runs,
+                                 .collapse_spaces = opts.collapse_spaces};
     struct l2_bpe_settings settings = {.size = (uint32_t)opts.size,
                                        .coverage = opts.coverage,
                                        .max_chars = (uint32_t)opts.max_chars,
@@ -235,6 +251,8 @@ static int run(struct l2_cli *cli)
                                        .n_symbols = opts.symbols.n};
     if (opts.jsonl && opts.stream)
         return l2_cli_usage(cli, "want one of --jsonl and --stream");
+    if (opts.space_runs && opts.collapse_spaces)
+        return l2_cli_usage(cli, "want one of --space-runs and --collapse-spaces");
     int r = count_words(cli, &words, &err);
     if (r == L2_OK && words.n == 0)
         r = l2_err_set(&err, L2_FORMAT, "the input is empty: there is nothing to train on");

@@ -65,6 +65,10 @@ l2_scripts = \
 	%D%/cmd/vocabularies.sh
 
 if HAVE_CMOCKA
+l2_unit_tests += tests/unit/test_bpe_words
+tests_unit_test_bpe_words_SOURCES = %D%/unit/test_bpe_words.c
+tests_unit_test_bpe_words_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_checkpoint
 tests_unit_test_checkpoint_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/stream_file.c \
 	%D%/unit/stream_file.h %D%/unit/train_fixture.c %D%/unit/train_fixture.h \

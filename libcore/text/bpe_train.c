@@ -257,6 +257,7 @@ int l2_bpe_train(struct l2_vocab **out, const struct l2_bpe_words *words,
     t.v->bos = 1;
     t.v->eos = 2;
     t.v->dummy_prefix = words->dummy_prefix;
+    t.v->remove_extra_spaces = words->collapse_spaces;
     t.v->byte_fallback = settings->byte_fallback;
     t.v->has_user_defined = settings->n_symbols > 0;
     int r = train(&t, err);

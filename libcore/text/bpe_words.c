@@ -101,14 +101,39 @@ static int count_word(struct l2_bpe_words *w, struct l2_err *err)
     return r;
 }
 
+/* The word ends before its last spaces, `keep` of them, which begin the next one. */
+static int end_word(struct l2_bpe_words *w, size_t keep, struct l2_err *err)
+{
+    w->word.len -= keep * L2_SPACE_SYMBOL_LEN;
+    int r = count_word(w, err);
+    for (; keep > 0 && r == L2_OK; keep--)
+        r = l2_buf_append(&w->word, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN, err);
+    return r;
+}
+
+/* spaces: how many the word ends with. */
+static int add_space(struct l2_bpe_words *w, size_t *spaces, bool at_start, struct l2_err *err)
+{
+    int r = L2_OK;
+    if (w->collapse_spaces && (*spaces > 0 || at_start))
+        return L2_OK;
+    if (!w->across_spaces && !(w->space_runs && *spaces > 0)) {
+        r = end_word(w, 0, err);
+        *spaces = 0;
+    }
+    ++*spaces;
+    return r == L2_OK ? l2_buf_append(&w->word, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN, err) : r;
+}
+
 /* A word begins at a space, which belongs to it, where the kind of character changes, at every
- * digit where those are split, and behind bytes that are not UTF-8, which belong to none. */
+ * digit where those are split, and behind bytes that are not UTF-8, which belong to none. Where
+ * words go across spaces, those before a change of kind belong to what is behind it. */
 int l2_bpe_words_add(struct l2_bpe_words *w, const char *text, size_t n, struct l2_err *err)
 {
     enum kind before = SPACE;
-    int r = w->dummy_prefix && n > 0
-                ? l2_buf_append(&w->word, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN, err)
-                : L2_OK;
+    size_t spaces = w->dummy_prefix && n > 0;
+    bool at_start = true;
+    int r = spaces ? l2_buf_append(&w->word, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN, err) : L2_OK;
     for (size_t i = 0; i < n && r == L2_OK;) {
         uint32_t cp;
         size_t len = l2_utf8_decode(text + i, n - i, &cp);
@@ -116,19 +141,33 @@ int l2_bpe_words_add(struct l2_bpe_words *w, const char *text, size_t n, struct 
             w->n_invalid++;
             r = count_word(w, err);
             before = OTHER;
+            spaces = 0;
+            at_start = false;
             i++;
             continue;
         }
         enum kind now = kind_of(cp);
-        if (now == SPACE || (now != before && before != SPACE) || (now == DIGIT && w->split_digits))
-            r = count_word(w, err);
-        if (r == L2_OK)
-            r = now == SPACE ? l2_buf_append(&w->word, L2_SPACE_SYMBOL, L2_SPACE_SYMBOL_LEN, err)
-                             : l2_buf_append(&w->word, text + i, len, err);
-        before = now;
+        if (now == SPACE) {
+            r = add_space(w, &spaces, at_start, err);
+            before = w->across_spaces ? before : SPACE;
+        } else {
+            if (now == DIGIT && w->split_digits)
+                r = end_word(w, 0, err);
+            else if (w->space_runs && spaces > 1)
+                r = end_word(w, 1, err);
+            else if (now != before && before != SPACE)
+                r = end_word(w, spaces, err);
+            if (r == L2_OK)
+                r = l2_buf_append(&w->word, text + i, len, err);
+            before = now;
+            spaces = 0;
+            at_start = false;
+        }
         i += len;
     }
     w->n_bytes += n;
+    if (w->collapse_spaces && !at_start)
+        w->word.len -= spaces * L2_SPACE_SYMBOL_LEN;
     return r == L2_OK ? count_word(w, err) : r;
 }
 

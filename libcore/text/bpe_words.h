@@ -16,6 +16,9 @@ struct l2_bpe_word {
 struct l2_bpe_words {
     bool dummy_prefix;     /* a space is put before each text */
     bool split_digits;     /* a digit is a word */
+    bool across_spaces;    /* a space ends no word */
+    bool space_runs;       /* where spaces stand together, all but the last are a word */
+    bool collapse_spaces;  /* such are one; none at the ends of a text */
     struct l2_bpe_word *v; /* (n), in the order of first appearance; owned */
     size_t n, cap;
     struct l2_buf text;

@@ -41,6 +41,33 @@ fails 1 'nothing to train on' 'an empty input' l2-vocab --size 300 /dev/null
 fails 1 'no-such-file' 'a missing file' l2-vocab --size 300 no-such-file
 fails 1 'line' 'a line that is too long' l2-vocab --size 300 --max-line 4 abc
 
+# ---- spaces ----
+i=0
+while [ $i -lt 30 ]; do
+    i=$((i + 1))
+    printf '        if (x) of the best of the best\n    of the end  \n'
+done >spaced
+train() { l2-vocab --coverage 1 "$@" spaced; }
+ok 'spaces end a piece' train --size 286 -o split.model
+ok 'or do not' train --size 294 --no-split-spaces -o across.model
+ok 'or have pieces of their own' train --size 290 --space-runs -o runs.model
+ok 'or are one' train --size 286 --collapse-spaces -o collapse.model
+in_model() { LC_ALL=C grep -c -a -e "$2" "$1" | sed 's/[1-9].*/yes/;s/^0$/no/'; }
+is 'no piece goes beyond a space' no "$(in_model split.model '▁of▁the')"
+is 'nor is there one of spaces' no "$(in_model split.model '▁▁')"
+is '--no-split-spaces' yes "$(in_model across.model '▁of▁the')"
+is '--space-runs' yes "$(in_model runs.model '▁▁▁▁')"
+is 'of spaces alone' no "$(in_model runs.model '▁▁[a-z(]')"
+fails 2 'want one of' 'runs that are one' train --size 40 --space-runs --collapse-spaces
+for m in split across runs collapse; do
+    l2-tokenize -q -z $m.model --lines spaced >spaced.l2s 2>err
+    l2-tokenize -q -z $m.model -d --lines spaced.l2s >$m.back 2>>err
+done
+same 'text comes back from pieces of spaces' spaced runs.back
+same 'and from those that go beyond them' spaced across.back
+sed 's/^ *//; s/ *$//' spaced >trimmed
+same 'but not where they are one' trimmed collapse.back
+
 {
     printf 'ok \377\376 \303 text\000with nul \355\240\200 end\n'
     head -c 300000 /dev/zero | tr '\000' 'x'
@@ -55,7 +82,7 @@ if ! $python -c 'import sentencepiece' 2>/dev/null; then
     skip 'SentencePiece encodes alike' 'python3-sentencepiece is not installed'
     finish
 fi
-for model in a hostile; do
+for model in a hostile split across runs collapse; do
     ok "SentencePiece encodes alike with $model.model: lines" \
         $python "$L2_SRC/tests/spm_compare.py" $model.model lines "$L2_SRC/NEWS"
     ok "SentencePiece encodes alike with $model.model: hard strings" \
