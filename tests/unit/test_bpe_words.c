@@ -65,7 +65,7 @@ static void test_space_runs(void **state)
     const struct l2_bpe_words w = {.space_runs = true, .dummy_prefix = true};
     (void)state;
     check(w, "    if a", "____|_if|_a");
-    check(w, "a   b  ", "_a|__|_b|__");
+    check(w, "a   b  ", "_a|__*2|_b");
     check(w, "a b", "_a|_b");
 }
 
