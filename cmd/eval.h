@@ -22,9 +22,6 @@ int eval_run_task(struct l2_cli *cli);
 /* Appends the rows of a JSONL file ("-": standard input), objects, to the array rows. */
 int eval_read_rows(struct l2_cli *cli, const char *path, json_t *rows,
                    struct l2_err *err) L2_MUST_CHECK;
-/* The same of all operands, or of standard input without one. */
-int eval_read_operands(struct l2_cli *cli, json_t *rows, struct l2_err *err) L2_MUST_CHECK;
-
 /* All of a file ("-": standard input); *name, for messages, lives as long as path. */
 int eval_read_file(struct l2_cli *cli, const char *path, struct l2_buf *out, const char **name,
                    struct l2_err *err) L2_MUST_CHECK;

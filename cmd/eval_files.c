@@ -43,18 +43,6 @@ int eval_read_rows(struct l2_cli *cli, const char *path, json_t *rows, struct l2
     return r == L2_END ? L2_OK : r;
 }
 
-int eval_read_operands(struct l2_cli *cli, json_t *rows, struct l2_err *err)
-{
-    int r = L2_OK;
-    if (cli->operands.n == 0) {
-        r = l2_cli_refuse_terminal(STDIN_FILENO, err);
-        return r == L2_OK ? eval_read_rows(cli, "-", rows, err) : r;
-    }
-    for (size_t i = 0; i < cli->operands.n && r == L2_OK; i++)
-        r = eval_read_rows(cli, cli->operands.v[i], rows, err);
-    return r;
-}
-
 int eval_read_file(struct l2_cli *cli, const char *path, struct l2_buf *out, const char **name,
                    struct l2_err *err)
 {
