@@ -478,7 +478,7 @@ static int run(struct l2_cli *cli)
     int rc = l2_ppo_open(&r, &err);
     if (rc == L2_OK && !args.plan)
         rc = run_all(&r, &err);
-    int status = rc == L2_OK ? cli->status : l2_cli_error(cli, &err);
+    int status = rc < 0 ? l2_cli_error(cli, &err) : cli->status;
     l2_ppo_close(&r);
     return status;
 }

@@ -67,7 +67,8 @@ struct l2_ppo_run {
     uint64_t new_tokens;
 };
 
-/* Model, prompts, reward models and policy, in this order. */
+/* Model, prompts, reward models and policy, in this order. L2_END: the prompts are incomplete, which
+ * has been told. */
 int l2_ppo_open(struct l2_ppo_run *r, struct l2_err *err) L2_MUST_CHECK;
 void l2_ppo_close(struct l2_ppo_run *r);
 

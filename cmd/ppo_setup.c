@@ -122,7 +122,7 @@ static int open_prompts(struct l2_ppo_run *r, struct l2_err *err)
     bool incomplete = l2_pipe_incomplete(pipe);
     l2_pipe_close(pipe);
     if (rc == L2_OK && incomplete && !r->cli->partial)
-        rc = l2_err_set(err, L2_TRUNCATED, "the prompts are incomplete (see --partial)");
+        return L2_END; /* the pipe has told why */
     if (rc == L2_OK && r->prompts.n < distinct)
         rc = l2_err_set(err, L2_LIMIT,
                         "%zu prompts to train on, and a batch takes %zu: give more prompts, a "

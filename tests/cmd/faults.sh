@@ -135,4 +135,9 @@ l2-tokenize -q -z tokenizer.model --lines text.txt -o text.l2s
 l2-tokenize -q -z tokenizer.model pairs.jsonl -o pairs.l2s
 sweep l2-train pretrain -q -j 1 -m model -o made --data text.l2s --context 16 --batch 2 --steps 2
 sweep l2-train reward -q -j 1 -m model -o made --data pairs.l2s --batch 3
+sweep l2-prefs -q --margins small --weight 2 pairs.jsonl
+sweep l2-prefs -q --streams pairs.l2s
+sweep l2-clean -q --lines text.txt
+sweep l2-clean -q --lines --to stream text.txt
+sweep l2-ppo -q -j 1 -m model -o made --reward rm --batch 2 -k 1 -n 3 --iterations 1 prompts.l2s
 finish
