@@ -35,6 +35,22 @@ else
     done
 fi
 
+# ---- sample rows ----
+perplexity samples --window 7 --samples rows.samples rows.jsonl
+is 'sample rows change nothing' "$(jq -S .results rows.json)" "$(jq -S .results samples.json)"
+is 'a row for each text, in order' '0 1 2' "$(jq .doc_id rows.samples | tr '\n' ' ' | sed 's/ $//')"
+is 'with the windows of each' "$(jq -s 'map(.tokens) | add' rows.samples)" \
+    "$(l2-eval perplexity -m model --window 7 --kv-type f32 rows.jsonl 2>&1 >out | sed -n 's/.*"tokens":\([0-9]*\).*/\1/p')"
+{ sed 1d rows.samples | sed '$!d'; head -n 1 rows.samples | head -c 60; } >cut.samples
+perplexity resumed --window 7 --samples cut.samples --resume rows.jsonl
+same 'a run that was cut ends with the same rows' rows.samples cut.samples
+is 'and the same results' "$(jq -S .results rows.json)" "$(jq -S .results resumed.json)"
+l2-eval perplexity -m model --kv-type f32 --window 7 --samples cut.samples --resume rows.jsonl >out 2>err
+is 'a finished one computes nothing' 3 "$(sed -n 's/.*"resumed":\([0-9]*\).*/\1/p' err)"
+l2-eval perplexity -m model --kv-type f32 --window 8 --samples cut.samples --resume rows.jsonl >out 2>err
+is 'another window is another run' 0 "$(sed -n 's/.*"resumed":\([0-9]*\).*/\1/p' err)"
+fails 2 'wants --samples' '--resume alone' l2-eval perplexity -m model --resume rows.jsonl
+
 fails 2 'want --context <= --window' 'a context larger than its window' l2-eval perplexity -m model --window 5 --context 6 long.txt
 fails 2 'want --context <= --window < ' 'a window larger than the context' l2-eval perplexity -m model --window 100000 long.txt
 fails 1 'row 1: want a text as none' 'a field that is not there' l2-eval perplexity -m model --field none rows.jsonl
