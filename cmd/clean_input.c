@@ -195,7 +195,8 @@ static int next_row(struct cleaning *c, struct clean_source *s, struct clean_doc
 
 /* ---- streams ---- */
 
-static int next_record(struct clean_source *s, struct clean_doc *doc, struct l2_err *err)
+static int next_record(struct cleaning *c, struct clean_source *s, struct clean_doc *doc,
+                       struct l2_err *err)
 {
     enum l2_item item;
     int r;
@@ -204,6 +205,9 @@ static int next_record(struct clean_source *s, struct clean_doc *doc, struct l2_
         if (item == L2_ITEM_HEADER && l2_reader_header(s->reader)->has_vocab)
             return l2_err_at(err, L2_FORMAT, s->name, -1,
                              "the stream holds token ids: text is cleaned before it is tokenised");
+        if (item == L2_ITEM_HEADER && c->pipe &&
+            (r = l2_pipe_join_history(c->pipe, l2_reader_header(s->reader), err)) != L2_OK)
+            return r;
         if (item == L2_ITEM_END && !end->complete)
             return l2_err_at(err, L2_TRUNCATED, s->name, -1, "the stream is marked incomplete: %s",
                              end->error);
@@ -236,7 +240,7 @@ int clean_source_next(struct cleaning *c, struct clean_source *s, struct clean_d
     doc->n = 0;
     switch (s->form) {
     case CLEAN_STREAM:
-        r = next_record(s, doc, err);
+        r = next_record(c, s, doc, err);
         break;
     case CLEAN_TEXT:
         r = next_text(c, s, doc, err);

@@ -14,12 +14,16 @@
 /* Written when this much is there. */
 #define ENOUGH ((size_t)256 << 10)
 
-/* A text-only stream has no vocabulary; its history begins with this run. */
+/* A text-only stream has no vocabulary; its history is those of the streams that are read, as far
+ * as they are known, and this run. */
 static int open_stream(struct cleaning *c, struct l2_err *err)
 {
     struct l2_header h;
     l2_header_init(&h);
     int r = l2_pipe_open_output(&c->pipe, c->cli, &h, NULL, err);
+    for (size_t i = 0; i < c->n_sources && r == L2_OK; i++)
+        if (c->sources[i].form == CLEAN_STREAM)
+            r = l2_pipe_join_ahead(c->pipe, c->sources[i].path, err);
     l2_header_release(&h);
     return r;
 }

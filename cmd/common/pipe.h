@@ -26,6 +26,13 @@ int l2_pipe_open_input(struct l2_pipe **out, struct l2_cli *cli, struct l2_err *
 int l2_pipe_open_output(struct l2_pipe **out, struct l2_cli *cli, const struct l2_header *h,
                         const char *kernels, struct l2_err *err) L2_MUST_CHECK;
 
+/* For programs that read their streams otherwise and write one segment: joins the history of from,
+ * or the one that the file at path begins with, once, where the output's header is not written yet.
+ * What is wrong with the file is not said here. */
+int l2_pipe_join_history(struct l2_pipe *p, const struct l2_header *from,
+                         struct l2_err *err) L2_MUST_CHECK;
+int l2_pipe_join_ahead(struct l2_pipe *p, const char *path, struct l2_err *err) L2_MUST_CHECK;
+
 /* The next event. L2_END after the last input. Input that ends without END, or whose END says
  * incomplete, or that cannot be opened, is remembered as the first error and reported; what was
  * read goes on, and so do the inputs after it. With wait false L2_AGAIN. Pending output is flushed

@@ -36,9 +36,12 @@ static int join_once(struct l2_pipe *p, const struct l2_header *from, bool join,
     return join ? l2_header_join_history(&p->header, from, err) : L2_OK;
 }
 
-/* Joins the history that the file at path begins with. What is wrong with the file is said when its
- * turn comes. */
-static int join_ahead(struct l2_pipe *p, const char *path, struct l2_err *err)
+int l2_pipe_join_history(struct l2_pipe *p, const struct l2_header *from, struct l2_err *err)
+{
+    return p->header_pending ? join_once(p, from, true, err) : L2_OK;
+}
+
+int l2_pipe_join_ahead(struct l2_pipe *p, const char *path, struct l2_err *err)
 {
     struct stat st;
     const char *name;
@@ -71,15 +74,13 @@ static int merge_header(struct l2_pipe *p, const struct l2_header *h, struct l2_
     int r;
     if (p->has_header) {
         r = l2_header_check_vocab(&p->header, h, p->in_name, err);
-        if (r == L2_OK && p->header_pending)
-            r = join_once(p, h, true, err);
-        return r;
+        return r == L2_OK ? l2_pipe_join_history(p, h, err) : r;
     }
     r = l2_pipe_begin_header(p, h, err);
     if (r == L2_OK)
         r = join_once(p, h, false, err);
     for (size_t i = p->next_operand; i < p->cli->operands.n && r == L2_OK; i++)
-        r = join_ahead(p, p->cli->operands.v[i], err);
+        r = l2_pipe_join_ahead(p, p->cli->operands.v[i], err);
     return r;
 }
 

@@ -242,4 +242,13 @@ fails 1 'r.json.*exists' 'a report that exists is refused' l2-clean --lines --re
 printf 'text: {markup: remove, controls: remove, spaces: collapse}\nnear: {}\n' >rules.yaml
 # shellcheck disable=SC2086 # options
 ok 'text made to be slow' l2-clean $shipped --rules rules.yaml --rules default --rules pii --text hostile
+
+# ---- histories ----
+printf 'one line of text\n' >a.txt
+printf 'another line of it\n' >b.txt
+for f in a b; do l2-clean -q --lines --to stream -o $f.l2s $f.txt; done
+l2-clean -q -o both.l2s a.l2s b.l2s
+is 'the histories of all streams go on' 3 "$(l2-cat -q --json --headers both.l2s 2>/dev/null | grep -o '"program":"l2-clean"' | wc -l | tr -d ' ')"
+l2-clean -q <a.l2s >piped.l2s
+is 'also from standard input' 2 "$(l2-cat -q --json --headers piped.l2s 2>/dev/null | grep -o '"program":"l2-clean"' | wc -l | tr -d ' ')"
 finish
