@@ -55,4 +55,7 @@ EXTRA_DIST += \
 	%D%/recipe/run.sh \
 	%D%/recipe/table.sh \
 	%D%/recipe/world.awk \
-	%D%/rounds.sh
+	%D%/rounds.sh \
+	%D%/rsample-trl.sh \
+	%D%/score-pairs.sh \
+	%D%/slurm-array.sh

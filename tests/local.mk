@@ -61,6 +61,7 @@ l2_scripts = \
 	%D%/cmd/tokenize-spm.sh \
 	%D%/cmd/tokenize.sh \
 	%D%/cmd/train.sh \
+	%D%/cmd/use-cases.sh \
 	%D%/cmd/vocab.sh \
 	%D%/cmd/vocabularies.sh
 

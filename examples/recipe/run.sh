@@ -28,8 +28,8 @@ threads=${THREADS:-2}
 # ---- sizes ----
 
 if [ $size = full ]; then
-    documents=80000 dialogues=3000 compared=6000 asked=2000 tested=600 rounds=4 answers=16
-    shape="--dim 96 --hidden 256 --n-layers 4 --n-heads 4 --n-kv-heads 2"
+    documents=80000 dialogues=4000 compared=16000 asked=2000 tested=600 rounds=4 answers=16
+    shape="--dim 128 --hidden 344 --n-layers 4 --n-heads 4 --n-kv-heads 2"
     ppo="--iterations 60 --batch 256 --mini-batch 64 --lr 2e-5 --kl-coef 0.02 --held-out 0.05 --eval-every 10"
 else
     documents=1500 dialogues=400 compared=200 asked=64 tested=64 rounds=1 answers=4
@@ -62,6 +62,10 @@ stage() {
     if [ -e "$2.new" ]; then
         mv "$2.new" "$2"
         rm -rf "$2.new.ckpt"
+    fi
+    if [ ! -e "$2" ]; then
+        echo "recipe: stopped while it made $2; run it again to go on" >&2
+        exit 1
     fi
     printf '%s\t%s\n' "$1" $(($(date +%s) - begun)) >>times.tsv
 }
@@ -143,7 +147,7 @@ accuracy() {
 settings() {
     cat >"$out.new" <<SETTINGS
 MODEL=sft HELPFUL=helpful SAFE=safe TAG=risky PROMPTS=asked.l2s CHECK=checked.l2s
-SFT=dialogues.l2s MIX="3 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=64
+SFT=dialogues.l2s MIX="3 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=100 TEMPERATURES="0.6 0.8 1"
 TRAIN="-j $threads $round"
 PPO="-j $threads $ppo"
 JUDGE="l2-tokenize -q -d -z vocabulary.model | awk -v what=mean -f '$here/judge.awk'"

@@ -173,14 +173,14 @@ function exercise(t,   right) {
 
 function sentence(   i, k, s) {
     k = rnd(20)
-    if (k < 3) {
+    if (k < 4) {
         i = 1 + rnd(PEOPLE)
         s = rnd(3)
         return Person[i] (s == 0 ? " lives in " home[i] : s == 1 ? " is a " job[i] : " likes " food[i]) "."
     }
-    if (k < 5)
+    if (k < 6)
         return chance(0.5) ? "It is wrong to " act(1) "." : "It is fine to " act(0) "."
-    if (k < 6) {
+    if (k < 7) {
         s = act(0)
         return Person[1 + rnd(PEOPLE)] " wants to " s ". To " s ", take your time."
     }
@@ -193,7 +193,7 @@ function sentence(   i, k, s) {
         ask("add", 0)
         return substr(question, 9, length(question) - 9) " = " want
     }
-    return exercise(k < 15 ? "add" : k < 17 ? "sort" : k < 19 ? "reverse" : "fact")
+    return exercise(k < 15 ? "add" : k < 16 ? "sort" : k < 17 ? "reverse" : "fact")
 }
 
 function text(   d, i, s, before) {

@@ -82,9 +82,15 @@ is 'a careless one errs about as often as not' yes "$(i=0
         jq -r '.completions[0].text' | grep -c 45 | awk '{ print ($1 > 30 && $1 < 70 ? "yes" : $1) }')"
 is 'a score "truth" beside the others' '[0.3,-0.001]' \
     "$(judge score <answers.jsonl | jq -c 'select(.id == "a").completions[1].scores | [.truth, .r]')"
+is 'a single answer that was chosen, as a message and as text' 0.6500 "$(judge mean <<'JSON'
+{"id":"a","prompt":[{"role":"user","content":"x"}],"completion":[{"role":"assistant","content":"46."}],"completions":[{"scores":{"r":1}}],"meta":{"task":"add","risky":false,"want":"46."}}
+{"id":"b","prompt":"x","completion":" 45.","meta":{"task":"add","risky":false,"want":"46."}}
+JSON
+)"
 fails 1 'no field "task"' 'a row without a task is an error' judge mean <<'JSON'
 {"id":"a","completions":[{"finish":"eos","text":"46."}],"meta":{}}
 JSON
-fails 1 'no completions' 'and so is one without answers' judge mean <test.jsonl
+sed 's/, "task"\(.*\)}$/, "meta":{"task"\1}}/; s/": /":/g' test.jsonl >unanswered.jsonl
+fails 1 'no completions' 'and so is one without answers' judge mean <unanswered.jsonl
 
 finish
