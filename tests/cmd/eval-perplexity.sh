@@ -24,14 +24,14 @@ perplexity rows --window 7 rows.jsonl
 perplexity field --field other rows.jsonl
 perplexity batch --window 50 --context 30 --batch 7 -j 1 long.txt
 is 'batches change nothing' "$(jq -S .results sliding.json)" "$(jq -S .results batch.json)"
-if [ -z "$L2_SHARED" ] || ! python3 -c 'import numpy, sentencepiece' 2>/dev/null; then
+if [ -z "$L2_SHARED" ] || ! /usr/bin/python3 -c 'import numpy, sentencepiece' 2>/dev/null; then
     skip 'metrics equal an independent calculation' 'no shared data, numpy or sentencepiece'
 else
     for run in 'whole 511 1 long.txt' 'disjoint 50 1 long.txt' 'sliding 50 30 long.txt' 'most 50 50 long.txt' \
         'rows 7 1 text' 'field 511 1 other'; do
         # shellcheck disable=SC2086 # words
         ok "metrics equal an independent calculation ($run)" \
-            python3 "$L2_SRC/tests/eval_perplexity.py" model tokenizer.model $run
+            /usr/bin/python3 "$L2_SRC/tests/eval_perplexity.py" model tokenizer.model $run
     done
 fi
 

@@ -29,10 +29,10 @@ ok 'a table' l2-eval choices -m model rows.jsonl
 cp "$L2_TMP/stdout" table
 ok 'which has metrics and errors' grep -q '^choices  *0 none  *acc_norm  *[01]\.[0-9]\{4\}  *0\.[0-9]\{4\}$' table
 
-if [ -z "$L2_SHARED" ] || ! python3 -c 'import numpy, sentencepiece' 2>/dev/null; then
+if [ -z "$L2_SHARED" ] || ! /usr/bin/python3 -c 'import numpy, sentencepiece' 2>/dev/null; then
     skip 'metrics equal an independent calculation' 'no shared data, numpy or sentencepiece'
 else
-    ok 'metrics equal an independent calculation' python3 "$L2_SRC/tests/eval_choices.py" \
+    ok 'metrics equal an independent calculation' /usr/bin/python3 "$L2_SRC/tests/eval_choices.py" \
         model tokenizer.model rows.jsonl 3.1.json
 fi
 
