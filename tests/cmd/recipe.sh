@@ -93,4 +93,25 @@ JSON
 sed 's/, "task"\(.*\)}$/, "meta":{"task"\1}}/; s/": /":/g' test.jsonl >unanswered.jsonl
 fails 1 'no completions' 'and so is one without answers' judge mean <unanswered.jsonl
 
+# ---- all stages, small ----
+
+if grep -q '__asan_init\|__tsan_init\|__ubsan' "$L2_BIN/l2-cat"; then
+    skip 'the recipe runs' 'with sanitizers it takes many minutes'
+    finish
+    exit
+fi
+ok 'the recipe runs to its end' sh "$recipe/run.sh" --small all
+sh "$recipe/run.sh" --small all >first 2>&1
+ls -lR --time-style=full-iso all >before
+sh "$recipe/run.sh" --small all >second 2>&1
+same 'a second run prints the same table' first second
+for model in base sft ppo; do
+    ok "which has $model" grep -q "^$model " second
+done
+ls -lR --time-style=full-iso all | grep -v 'table' >after
+is 'and makes no model again' "$(grep safetensors before)" "$(grep safetensors after)"
+rm -r all/sft
+ok 'what was lost is made again' sh "$recipe/run.sh" --small all
+ok 'that is all of it' test -e all/sft/config.json
+
 finish
