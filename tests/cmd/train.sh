@@ -186,20 +186,22 @@ head -c 2000 small/adapter_model.safetensors >biased/adapter_model.safetensors
 cp small/adapter_config.json biased/
 fails 1 'adapter_model.safetensors' 'cut adapters' l2-model merge -o x model biased
 
-# resumed CASE OPTION...: a run of adapters or bf16 values that is stopped goes on to the same bits
+# resumed CASE THREADS OPTION...: a run that is stopped goes on to the same bits
 resumed() {
-    what=$1
-    shift
+    what=$1 threads=$2
+    shift 2
     rm -rf one one.ckpt
-    ok "$what" l2-train sft -q -m model -o one --data pairs.l2s --batch 2 --steps 8 --save-every 3 -j 1 "$@"
+    ok "$what" l2-train sft -q -m model -o one --data pairs.l2s --batch 2 --steps 8 --save-every 3 -j "$threads" "$@"
     rm -rf two two.ckpt
     mkdir two.ckpt && cp one.ckpt/step-3 two.ckpt/
-    ok 'goes on' l2-train sft -q -m model -o two --resume --data pairs.l2s --batch 2 --steps 8 --save-every 3 -j 1 "$@"
+    ok 'goes on' l2-train sft -q -m model -o two --resume --data pairs.l2s --batch 2 --steps 8 --save-every 3 -j "$threads" "$@"
     ok 'to the same bits' diff -r one two
 }
-resumed 'a run with adapters' --lora-rank 2
-resumed 'a run with everything in bf16' --param-type bf16 --moment-type bf16
-resumed 'a run with moments in bf16' --moment-type bf16
+resumed 'a run with adapters' 1 --lora-rank 2
+resumed 'a run with everything in bf16' 1 --param-type bf16 --moment-type bf16
+resumed 'a run with moments in bf16' 1 --moment-type bf16
+resumed 'a run with two threads' 2
+resumed 'a run with two threads and bf16 products' 2 --bf16
 
 # ---- against the reference ----
 
