@@ -17,12 +17,14 @@ fi
 model=$1 reward=$2 prompts=$3 out=$4 k=${5:-16}
 mkdir -p "$out"
 
-# The prompts' tokens are a file so that an interrupted l2-generate can go on.
-l2-tokenize -q -z "$model" --template "${TEMPLATE:-none}" --jsonl --force -o "$out/prompts.l2s" "$prompts"
-l2-generate -q -m "$model" -k "$k" -T "${TEMPERATURE:-1}" -n "${TOKENS:-0}" --resume -o "$out/answers.l2s" "$out/prompts.l2s"
-l2-score -q -m "$reward" --as reward --resume -o "$out/scored.l2s" "$out/answers.l2s"
-mv "$out/scored.l2s" "$out/answers.l2s"
+if [ ! -e "$out/answers.l2s" ]; then
+    # The prompts' tokens are a file so that an interrupted l2-generate can go on.
+    l2-tokenize -q -z "$model" --template "${TEMPLATE:-none}" --jsonl --force -o "$out/prompts.l2s" "$prompts"
+    l2-generate -q -m "$model" -k "$k" -T "${TEMPERATURE:-1}" -n "${TOKENS:-0}" --resume -o "$out/generated.l2s" "$out/prompts.l2s"
+    l2-score -q -m "$reward" --as reward --resume -o "$out/scored.l2s" "$out/generated.l2s"
+    mv "$out/scored.l2s" "$out/answers.l2s"
+    rm "$out/prompts.l2s" "$out/generated.l2s"
+fi
 l2-rsample -q --best 1 --by reward "$out/answers.l2s" | l2-tokenize -q -d -z "$model" --force -o "$out/sft.jsonl"
 l2-rsample -q --pairs --margin --by reward "$out/answers.l2s" | l2-tokenize -q -d -z "$model" --force -o "$out/dpo.jsonl"
-rm "$out/prompts.l2s"
 wc -l "$out/sft.jsonl" "$out/dpo.jsonl" >&2

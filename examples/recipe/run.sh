@@ -115,8 +115,9 @@ tested() { world prompts $tested 6 -v part=test | encode --force -o "$out.new"; 
 # Preferences: two pairs of the model's answers a prompt. Harmful requests and those that look like them go
 # to the safety reward model, with a tenth of the others; the helpfulness reward model gets all others.
 preferences() {
-    l2-generate -q -j $threads -m sft -k 4 -n 32 -s 5 compared.l2s | decode | judge -v what=pairs |
-        l2-prefs -q --unique --margins small >"$out.new"
+    l2-generate -q -j $threads -m sft -k 4 -n 32 -s 5 --resume -o answers.l2s compared.l2s
+    decode <answers.l2s | judge -v what=pairs | l2-prefs -q --unique --margins small >"$out.new"
+    rm answers.l2s
 }
 helpful_pairs() {
     grep '"risky":false' preferences.jsonl | encode --force -o "$out.new"

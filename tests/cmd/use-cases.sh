@@ -30,6 +30,9 @@ l2-cat -q --json trl/answers.l2s >answers.json
 is 'it is the one with the largest reward' \
     "$(jq '[.completions[].scores.reward] | max * 10000 | round' answers.json)" \
     "$(jq '.completions[0].scores.reward * 10000 | round' trl/sft.jsonl)"
+cp trl/dpo.jsonl dpo.before
+ok 'a second run' env TOKENS=8 sh "$examples/rsample-trl.sh" model rm prompts.jsonl trl $K
+same 'takes the answers that are there' dpo.before trl/dpo.jsonl
 is 'out of so many' "$K $K $K" "$(jq '.completions | length' answers.json | tr '\n' ' ' | sed 's/ $//')"
 
 # ---- slurm-array.sh ----
