@@ -273,7 +273,8 @@ PY
     is 'has the same samples' "$(jq -r 'select(.subset == "dirty").samples' contam.json)" "$(jq -r 'select(.subset == "dirty").samples' stream.json)"
     fails 1 'want -z FILE' 'a stream of tokens without its vocabulary' sh -c 'l2-tokenize -q --lines -z tokenizer.model train.txt |
         l2-eval contam -t test.jsonl'
-    fails 1 'vocabulary is another one' 'a stream of another vocabulary' sh -c 'l2-tokenize -q --lines -z "$L2_SRC/tests/golden/small.model" train.txt |
+    l2-vocab -q --size 400 -o other.model "$L2_SRC/tests/lib.sh"
+    fails 1 'vocabulary is another one' 'a stream of another vocabulary' sh -c 'l2-tokenize -q --lines -z other.model train.txt |
         l2-eval contam -z tokenizer.model -t test.jsonl'
     fails 1 'test.jsonl:1: want none' 'a field that is not there' l2-eval contam -t test.jsonl --field none train.jsonl
     ok 'without scores' l2-eval contam -t test.jsonl --metric none --json train.jsonl
