@@ -369,11 +369,13 @@ static void release(struct texts *t)
 
 int eval_run_perplexity(struct l2_cli *cli)
 {
-    struct texts t = {.list = json_array(), .rows = json_array(), .samples = {.fd = -1}};
+    struct texts t = {.samples = {.fd = -1}};
     struct l2_loaded loaded = {0};
     struct l2_err err, close_err;
     if (opts.resume && !opts.samples)
         return l2_cli_usage(cli, "--resume wants --samples");
+    t.list = json_array();
+    t.rows = json_array();
     int r = t.list && t.rows ? read_all(cli, &t, &err) : l2_err_memory(&err, 64);
     if (r == L2_OK)
         r = l2_load(&loaded, cli, &cli->model, (uint32_t)cli->model.batch, 0, &err);
