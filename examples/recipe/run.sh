@@ -8,6 +8,11 @@
 # whose output is there is left out, so a run that was stopped goes on where it was, and a second run only
 # prints the table again. --small makes a model that has hardly learnt anything, in a minute: it shows that all
 # stages work. The same machine and number of threads (THREADS, 2) give the same table.
+#
+# What to expect at full size: the fine-tuned model answers 87 % of the test right greedily and 53 % at temperature 1.
+# A reward model from 6800 pairs of its answers is right on 66 to 68 % of the test's pairs, and that is too little: the
+# best of 16 answers by it are right less often (36 to 39 %) than answers drawn at random (63 %, harmless tasks alone).
+# The rounds measure this before they train, and end there. More comparisons are the first thing to try.
 
 set -eu
 export LC_ALL=C
