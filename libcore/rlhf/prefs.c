@@ -61,22 +61,23 @@ static bool in_part(const struct l2_prefs *p, const struct l2_pref *pref)
 {
     if (!p->opts.has_split)
         return true;
-    return (share_of(p->opts.seed, pref->prompt, L2_SHA256_SIZE) < p->opts.split) != p->opts.rest;
+    return (share_of(p->opts.seed, pref->opening, L2_SHA256_SIZE) < p->opts.split) != p->opts.rest;
 }
 
 bool l2_prefs_judge(struct l2_prefs *p, const struct l2_pref *pref, bool *contradicts)
 {
     const uint8_t *a = pref->answers[0], *b = pref->answers[1];
     bool ordered = memcmp(a, b, L2_SHA256_SIZE) < 0;
+    *contradicts = false;
+    if (pref->safe[0] == 0 && pref->safe[1] == 1) {
+        p->unsafe++;
+        return false;
+    }
     bool met = l2_seen_add(&p->sides, join(pref->prompt, ordered ? a : b, ordered ? b : a));
     bool same = l2_seen_add(&p->pairs, join(pref->prompt, a, b));
     *contradicts = met && !same;
     p->duplicates += same;
     p->contradictions += *contradicts;
-    if (pref->safe[0] == 0 && pref->safe[1] == 1) {
-        p->unsafe++;
-        return false;
-    }
     if (met && p->opts.unique)
         return false;
     if (!in_part(p, pref)) {

@@ -15,7 +15,9 @@
 
 /* What a pair is known by, and what is said about it. The chosen answer is the first. */
 struct l2_pref {
-    uint8_t prompt[L2_SHA256_SIZE], answers[2][L2_SHA256_SIZE]; /* of texts with roles, or of ids */
+    /* Hashes of texts with roles, or of ids. The opening is what of the prompt stands before its
+     * first answer: dialogues that go on from one another have it in common. */
+    uint8_t prompt[L2_SHA256_SIZE], opening[L2_SHA256_SIZE], answers[2][L2_SHA256_SIZE];
     enum l2_rating rating;
     int safe[2]; /* 1, 0, or -1 where it is not said */
 };
@@ -34,7 +36,7 @@ struct l2_prefs_opts {
     uint64_t memory; /* for the hashes of pairs */
     bool unique;     /* a pair that was met before, in either order, is left out */
     bool has_split;  /* one part only: */
-    double split;    /* of the prompts, this share */
+    double split;    /* of the openings, this share */
     bool rest;       /* or the others */
     uint64_t seed;   /* of the split, and of what a weight's fraction picks */
 };
@@ -64,7 +66,8 @@ int l2_prefs_init(struct l2_prefs *p, const struct l2_prefs_opts *opts,
                   struct l2_err *err) L2_MUST_CHECK;
 void l2_prefs_release(struct l2_prefs *p);
 
-/* Counts a pair; true when it is kept. *contradicts: an earlier one chose the other answer. */
+/* Counts a pair; true when it is kept. *contradicts: an earlier one chose the other answer; what is
+ * left out as unsafe was not met. */
 bool l2_prefs_judge(struct l2_prefs *p, const struct l2_pref *pref, bool *contradicts);
 
 /* How often a pair of a set with this weight (0 or more) goes into a mix: the whole part, and once

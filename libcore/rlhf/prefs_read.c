@@ -60,8 +60,8 @@ static void hash_text(struct l2_sha256 *h, const char *s, size_t n)
     l2_sha256_update(h, s, n);
 }
 
-/* Of a side's turns with their roles, or of its text. */
-static void hash_side(const struct l2_side *side, uint8_t out[L2_SHA256_SIZE])
+/* Of a side's turns with their roles, all or those before the first answer, or of its text. */
+static void hash_side(const struct l2_side *side, bool opening, uint8_t out[L2_SHA256_SIZE])
 {
     struct l2_sha256 h;
     size_t i;
@@ -73,6 +73,8 @@ static void hash_side(const struct l2_side *side, uint8_t out[L2_SHA256_SIZE])
     {
         const json_t *role = json_object_get(turn, "role"),
                      *content = json_object_get(turn, "content");
+        if (opening && json_string_value(role) && strcmp(json_string_value(role), "assistant") == 0)
+            break;
         hash_text(&h, json_string_value(role), json_string_length(role));
         hash_text(&h, json_string_value(content), json_string_length(content));
     }
@@ -83,9 +85,10 @@ int l2_pref_of_row(struct l2_pref *pref, const struct l2_row *row, struct l2_err
 {
     if (row->n_completions != 2)
         return l2_err_set(err, L2_FORMAT, "want two answers, got %zu", row->n_completions);
-    hash_side(&row->prompt, pref->prompt);
+    hash_side(&row->prompt, false, pref->prompt);
+    hash_side(&row->prompt, true, pref->opening);
     for (int i = 0; i < 2; i++)
-        hash_side(&row->completions[i], pref->answers[i]);
+        hash_side(&row->completions[i], false, pref->answers[i]);
     int r = check_answers(pref, err);
     if (r == L2_OK)
         r = row_rating(row, &pref->rating, err);
@@ -139,7 +142,11 @@ int l2_pref_of_record(struct l2_pref *pref, const struct l2_record *rec, struct 
         return l2_err_set(err, L2_FORMAT, "want two answers, got %zu", rec->n_completions);
     if (!rec->prompt.v || !rec->completions[0].tokens.v || !rec->completions[1].tokens.v)
         return l2_err_set(err, L2_FORMAT, "has no token ids");
+    struct l2_u32s opening = rec->prompt;
+    if (rec->spans.n > 0 && rec->spans.v[0] < opening.n)
+        opening.n = rec->spans.v[0];
     hash_ids(&rec->prompt, pref->prompt);
+    hash_ids(&opening, pref->opening);
     for (int i = 0; i < 2; i++)
         hash_ids(&rec->completions[i].tokens, pref->answers[i]);
     int r = check_answers(pref, err);

@@ -61,6 +61,18 @@ is 'no prompt is in both' '' "$(comm -12 pf pr)"
 n=$(wc -l <pf)
 ok 'the share is about right' test "$n" -ge 125 -a "$n" -le 175 # of 200: four deviations
 l2-prefs -q --split 0.75 -s 1 many.jsonl >other
+# dialogues of one and two turns: the second goes on from the first
+python3 - <<'E1' >turns.jsonl
+import json
+for i in range(100):
+    q = f"\n\nHuman: q{i}\n\nAssistant:"
+    print(json.dumps({"chosen": q + " a", "rejected": q + " b"}))
+    q += " a\n\nHuman: more\n\nAssistant:"
+    print(json.dumps({"chosen": q + " c", "rejected": q + " d"}))
+E1
+openings() { sed 's/.*Human: \(q[0-9]*\).*/\1/' | sort | uniq -c | awk '{ print $1 }' | sort -u; }
+is 'dialogues that go on from one another stay together' '2 2' \
+    "$(l2-prefs -q --split 0.5 turns.jsonl | openings) $(l2-prefs -q --split 0.5 --part rest turns.jsonl | openings)"
 ok 'another seed, another split' sh -c '! cmp -s first other'
 fails 2 'wants --split' '--part alone is wrong usage' l2-prefs --part rest many.jsonl
 

@@ -19,6 +19,7 @@ static struct l2_pref pref_of(uint32_t prompt, uint32_t chosen, uint32_t rejecte
 {
     struct l2_pref p = {.rating = L2_RATING_NONE, .safe = {-1, -1}};
     memcpy(p.prompt, &prompt, sizeof prompt);
+    memcpy(p.opening, &prompt, sizeof prompt);
     memcpy(p.answers[0], &chosen, sizeof chosen);
     memcpy(p.answers[1], &rejected, sizeof rejected);
     return p;
@@ -53,6 +54,25 @@ static void test_repetitions(void **state)
         assert_int_equal(p.kept, unique ? 2 : 4);
         l2_prefs_release(&p);
     }
+}
+
+/* The right order of a pair is kept after the wrong one, which is left out and forgotten. */
+static void test_unsafe_first(void **state)
+{
+    struct l2_prefs p;
+    struct l2_pref wrong = pref_of(1, 2, 3), right = pref_of(1, 3, 2);
+    bool contradicts;
+    (void)state;
+    init(&p, (struct l2_prefs_opts){.unique = true});
+    wrong.safe[0] = right.safe[1] = 0;
+    wrong.safe[1] = right.safe[0] = 1;
+    assert_true(!l2_prefs_judge(&p, &wrong, &contradicts) && !contradicts);
+    assert_true(l2_prefs_judge(&p, &right, &contradicts) && !contradicts);
+    assert_false(judge(&p, right));
+    assert_int_equal(p.unsafe, 1);
+    assert_int_equal(p.duplicates, 1);
+    assert_int_equal(p.contradictions, 0);
+    l2_prefs_release(&p);
 }
 
 static void test_safety(void **state)
@@ -162,7 +182,13 @@ static void test_records(void **state)
     prompt_ids[7]++;
     assert_int_equal(l2_pref_of_record(&b, &r, &err), L2_OK);
     assert_memory_not_equal(a.prompt, b.prompt, L2_SHA256_SIZE);
+    assert_memory_equal(a.opening, b.opening, L2_SHA256_SIZE);
     assert_memory_equal(a.answers, b.answers, sizeof a.answers);
+    r.prompt.n = 3; /* the first turn alone */
+    r.spans.n = 0;
+    assert_int_equal(l2_pref_of_record(&b, &r, &err), L2_OK);
+    assert_memory_equal(a.opening, b.opening, L2_SHA256_SIZE);
+    assert_memory_equal(b.prompt, b.opening, L2_SHA256_SIZE);
     r.completions[1].tokens = r.completions[0].tokens;
     assert_int_equal(l2_pref_of_record(&b, &r, &err), L2_FORMAT);
     assert_string_equal(err.text, "chosen and rejected are equal");
@@ -177,9 +203,9 @@ static void test_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_repetitions), cmocka_unit_test(test_safety),
-        cmocka_unit_test(test_split),       cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_repetitions), cmocka_unit_test(test_unsafe_first),
+        cmocka_unit_test(test_safety),      cmocka_unit_test(test_split),
+        cmocka_unit_test(test_copies),      cmocka_unit_test(test_records),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
