@@ -32,6 +32,21 @@ int eval_read_docs(struct l2_cli *cli, const struct l2_docs_form *form, const ch
 
 /* ---- results out ---- */
 
+/* Option rows that several subcommands have: the last three are --samples, with its own help,
+ * --resume and --json. */
+/* clang-format off */
+#define EVAL_NO_BOS_OPTION(target_no_bos)                                                          \
+    {.name = "no-bos", .kind = L2_OPT_FLAG, .target = target_no_bos,                               \
+     .help = "put no BOS before a context, unless it is empty"}
+#define EVAL_OUT_OPTIONS(target_samples, help_samples, target_resume, target_json)                 \
+    {.name = "samples", .kind = L2_OPT_STRING, .arg = "FILE", .target = target_samples,            \
+     .help = help_samples, .is_path = true, .no_effect = true},                                    \
+    {.name = "resume", .kind = L2_OPT_FLAG, .target = target_resume, .no_effect = true,            \
+     .help = "go on with the rows of --samples that were made in the same way"},                   \
+    {.name = "json", .kind = L2_OPT_FLAG, .target = target_json, .no_effect = true,                \
+     .help = "write the results as lm-evaluation-harness's JSON object, not as a table"}
+/* clang-format on */
+
 /* lm-evaluation-harness's result object, and the table that is made from it. */
 struct eval_results {
     struct l2_cli *cli;

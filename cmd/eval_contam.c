@@ -265,8 +265,9 @@ static int put_set(struct measuring *m, size_t set, const double *score, struct 
     return r;
 }
 
-static int report(struct measuring *m, struct l2_err *err)
+static int report(void *arg, struct l2_err *err)
 {
+    struct measuring *m = arg;
     size_t at = 0;
     for (size_t i = 0; i < l2_contam_n_sets(m->contam); i++) {
         struct l2_contam_set info;
@@ -329,11 +330,7 @@ int eval_run_contam(struct l2_cli *cli)
     for (size_t i = 0; i < cli->operands.n && r == L2_OK; i++)
         r = read_training(&m, &in, cli->operands.v[i], &err);
     if (r == L2_OK)
-        r = judge_done(&in, &err);
-    if (r == L2_OK)
-        r = report(&m, &err);
-    if (r == L2_OK)
-        r = judge_write(cli, m.rows, opts.json, &err);
+        r = judge_finish(&in, report, &m, m.rows, opts.json, &err);
     release(&m);
     return r == L2_OK ? cli->status : l2_cli_error(cli, &err);
 }

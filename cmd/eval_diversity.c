@@ -52,6 +52,7 @@ struct pool {
 };
 
 struct measuring {
+    struct l2_cli *cli;
     struct pool *v;
     size_t n, cap;
     uint64_t alone; /* answers that have no other one of their temperature beside them */
@@ -186,10 +187,14 @@ static double mean_of(void *arg, const uint32_t *chosen, size_t n)
     return sum / (double)n;
 }
 
-static int report(struct measuring *m, struct l2_err *err)
+static int report(void *arg, struct l2_err *err)
 {
+    struct measuring *m = arg;
     size_t end;
     int r = L2_OK;
+    if (m->alone > 0)
+        l2_cli_note(m->cli, "%llu answers have no other one of their prompt and temperature",
+                    (unsigned long long)m->alone);
     if (m->n == 0)
         return l2_err_set(err, L2_CORRUPT, "the input has no two answers to one prompt");
     qsort(m->v, m->n, sizeof *m->v, by_kind);
@@ -216,20 +221,13 @@ static int report(struct measuring *m, struct l2_err *err)
 int eval_run_diversity(struct l2_cli *cli)
 {
     struct judge_in in = {.cli = cli, .jsonl = opts.jsonl, .skip_bad = opts.skip_bad};
-    struct measuring m = {.rows = json_array()};
+    struct measuring m = {.cli = cli, .rows = json_array()};
     struct l2_err err;
     int r = m.rows ? L2_OK : l2_err_memory(&err, 64);
     if (r == L2_OK)
         r = judge_read_operands(&in, take, &m, &err);
     if (r == L2_OK)
-        r = judge_done(&in, &err);
-    if (r == L2_OK && m.alone > 0)
-        l2_cli_note(cli, "%llu answers have no other one of their prompt and temperature",
-                    (unsigned long long)m.alone);
-    if (r == L2_OK)
-        r = report(&m, &err);
-    if (r == L2_OK)
-        r = judge_write(cli, m.rows, opts.json, &err);
+        r = judge_finish(&in, report, &m, m.rows, opts.json, &err);
     free(m.v);
     json_decref(m.rows);
     return r == L2_OK ? cli->status : l2_cli_error(cli, &err);

@@ -74,8 +74,9 @@ struct scores {
     size_t n;
 };
 
-static int add_score(struct scores *s, double v, struct l2_err *err)
+static int add_score(void *arg, double v, struct l2_err *err)
 {
+    struct scores *s = arg;
     if (s->n == sizeof s->v / sizeof *s->v)
         return l2_err_set(err, L2_LIMIT, "more than %d answers", MAX_REJECTED);
     if (!isfinite(v))
@@ -105,26 +106,6 @@ static int take_scores(struct scores *s, const json_t *v, const char *name, stru
     return r;
 }
 
-static int take_completions(struct scores *s, const json_t *row, const json_t *list,
-                            struct l2_err *err)
-{
-    const json_t *c;
-    size_t i;
-    json_array_foreach(list, i, c)
-    {
-        bool has;
-        double v;
-        int r = judge_score(row, c, opts.score, &has, &v, err);
-        if (r == L2_OK && !has)
-            r = l2_err_set(err, L2_CORRUPT, "completion %zu has no score %.64s", i + 1, opts.score);
-        if (r == L2_OK)
-            r = add_score(s, v, err);
-        if (r != L2_OK)
-            return r;
-    }
-    return L2_OK;
-}
-
 static int find_scores(struct scores *s, const json_t *row, struct l2_err *err)
 {
     const json_t *chosen = json_object_get(row, "scores_chosen");
@@ -139,7 +120,7 @@ static int find_scores(struct scores *s, const json_t *row, struct l2_err *err)
         if (r == L2_OK)
             r = take_scores(s, rejected, "scores_rejected", err);
     } else if (json_is_array(completions) && opts.score) {
-        r = take_completions(s, row, completions, err);
+        r = judge_each_score(row, completions, opts.score, add_score, s, err);
     } else if (json_is_array(completions)) {
         r = l2_err_set(err, L2_ARGUMENT, "want --score NAME for completions with scores");
     } else {
@@ -270,8 +251,9 @@ static int put_calibration(struct measuring *m, struct l2_err *err)
     return r;
 }
 
-static int report(struct measuring *m, struct l2_err *err)
+static int report(void *arg, struct l2_err *err)
 {
+    struct measuring *m = arg;
     int r = put_accuracy(m, "-", "all", &m->all, err);
     for (size_t i = 0; i < m->n_by && r == L2_OK; i++) {
         const char **names = judge_groups_sorted(&m->by[i].groups);
@@ -317,11 +299,7 @@ int eval_run_prefs(struct l2_cli *cli)
     if (r == L2_OK)
         r = judge_read_operands(&in, take, &m, &err);
     if (r == L2_OK)
-        r = judge_done(&in, &err);
-    if (r == L2_OK)
-        r = report(&m, &err);
-    if (r == L2_OK)
-        r = judge_write(cli, m.rows, opts.json, &err);
+        r = judge_finish(&in, report, &m, m.rows, opts.json, &err);
     for (size_t i = 0; i < m.n_by; i++) {
         judge_groups_release(&m.by[i].groups);
         free(m.by[i].v);

@@ -319,6 +319,16 @@ static int start(struct measuring *m, struct l2_err *err)
     return r == L2_OK && !m->rows ? l2_err_memory(err, 64) : r;
 }
 
+static int report(void *arg, struct l2_err *err)
+{
+    struct measuring *m = arg;
+    int r = L2_OK;
+    for (int k = 0; k < N_MEASURES; k++)
+        for (int i = 0; i < N_BY && r == L2_OK; i++)
+            r = put_groups(m, &m->by[i], (enum measure)k, err);
+    return r == L2_OK ? put_rounds(m, err) : r;
+}
+
 static void release(struct measuring *m)
 {
     for (int i = 0; i < N_BY; i++) {
@@ -341,14 +351,7 @@ int eval_run_safety(struct l2_cli *cli)
     if (r == L2_OK)
         r = judge_read_operands(&in, take, &m, &err);
     if (r == L2_OK)
-        r = judge_done(&in, &err);
-    for (int k = 0; k < N_MEASURES; k++)
-        for (int i = 0; i < N_BY && r == L2_OK; i++)
-            r = put_groups(&m, &m.by[i], (enum measure)k, &err);
-    if (r == L2_OK)
-        r = put_rounds(&m, &err);
-    if (r == L2_OK)
-        r = judge_write(cli, m.rows, opts.json, &err);
+        r = judge_finish(&in, report, &m, m.rows, opts.json, &err);
     release(&m);
     return r == L2_OK ? cli->status : l2_cli_error(cli, &err);
 }

@@ -95,8 +95,9 @@ static int by_turn(const void *a, const void *b)
 
 /* Turns in order; a dialogue has broken the instruction from the first turn on that does not obey
  * (several answers of one turn: any of them). */
-static int report(struct measuring *m, struct l2_err *err)
+static int report(void *arg, struct l2_err *err)
 {
+    struct measuring *m = arg;
     size_t n_dialogues = judge_groups_n(&m->dialogues), end;
     bool *broken = calloc(n_dialogues > 0 ? n_dialogues : 1, sizeof *broken);
     int r = broken ? L2_OK : l2_err_memory(err, n_dialogues);
@@ -137,11 +138,7 @@ int eval_run_turns(struct l2_cli *cli)
     if (r == L2_OK)
         r = judge_read_operands(&in, take, &m, &err);
     if (r == L2_OK)
-        r = judge_done(&in, &err);
-    if (r == L2_OK)
-        r = report(&m, &err);
-    if (r == L2_OK)
-        r = judge_write(cli, m.rows, opts.json, &err);
+        r = judge_finish(&in, report, &m, m.rows, opts.json, &err);
     judge_groups_release(&m.dialogues);
     free(m.v);
     json_decref(m.rows);

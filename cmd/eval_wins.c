@@ -100,6 +100,7 @@ struct side {
 };
 
 struct measuring {
+    struct l2_cli *cli;
     struct judge_groups sides, items, seen;
     struct side *side;
     size_t sides_cap;
@@ -237,25 +238,17 @@ static int key_of(const json_t *row, char key[300], struct l2_err *err)
     return r;
 }
 
+static int add_score(void *arg, double v, struct l2_err *err)
+{
+    return judge_add(arg, json_real(v), err);
+}
+
 static int scores_of(const json_t *row, json_t *scores, struct l2_err *err)
 {
-    const json_t *list = json_object_get(row, "completions"), *c;
-    size_t i;
+    const json_t *list = json_object_get(row, "completions");
     if (!json_is_array(list))
         return l2_err_set(err, L2_FORMAT, "want completions");
-    json_array_foreach(list, i, c)
-    {
-        bool has;
-        double v;
-        int r = judge_score(row, c, opts.score, &has, &v, err);
-        if (r == L2_OK && !has)
-            r = l2_err_set(err, L2_CORRUPT, "completion %zu has no score %.64s", i + 1, opts.score);
-        if (r == L2_OK)
-            r = judge_add(scores, json_real(v), err);
-        if (r != L2_OK)
-            return r;
-    }
-    return L2_OK;
+    return judge_each_score(row, list, opts.score, add_score, scores, err);
 }
 
 static int take_other(void *arg, const json_t *row, struct l2_err *err)
@@ -386,10 +379,22 @@ static int start(struct measuring *m, struct l2_err *err)
     return r == L2_OK ? judge_groups_init(&m->seen, err) : r;
 }
 
+static int report(void *arg, struct l2_err *err)
+{
+    struct measuring *m = arg;
+    if (m->alone > 0)
+        l2_cli_note(m->cli, "%llu answers have none of the other model's to be compared with",
+                    (unsigned long long)m->alone);
+    if (judge_groups_n(&m->sides) == 0)
+        return l2_err_set(err, L2_CORRUPT, "the inputs have no answers to the same prompts");
+    int r = put_wins(m, err);
+    return r == L2_OK ? put_agreements(m, err) : r;
+}
+
 int eval_run_wins(struct l2_cli *cli)
 {
     struct judge_in in = {.cli = cli, .jsonl = opts.jsonl, .skip_bad = opts.skip_bad};
-    struct measuring m = {0};
+    struct measuring m = {.cli = cli};
     struct l2_err err;
     if (!opts.against != !opts.score)
         return l2_cli_usage(cli, "want --against FILE and --score NAME together");
@@ -401,18 +406,7 @@ int eval_run_wins(struct l2_cli *cli)
     if (r == L2_OK)
         r = judge_read_operands(&in, opts.against ? take_answers : take_judgement, &m, &err);
     if (r == L2_OK)
-        r = judge_done(&in, &err);
-    if (r == L2_OK && m.alone > 0)
-        l2_cli_note(cli, "%llu answers have none of the other model's to be compared with",
-                    (unsigned long long)m.alone);
-    if (r == L2_OK && judge_groups_n(&m.sides) == 0)
-        r = l2_err_set(&err, L2_CORRUPT, "the inputs have no answers to the same prompts");
-    if (r == L2_OK)
-        r = put_wins(&m, &err);
-    if (r == L2_OK)
-        r = put_agreements(&m, &err);
-    if (r == L2_OK)
-        r = judge_write(cli, m.rows, opts.json, &err);
+        r = judge_finish(&in, report, &m, m.rows, opts.json, &err);
     judge_groups_release(&m.sides);
     judge_groups_release(&m.items);
     judge_groups_release(&m.seen);

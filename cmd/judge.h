@@ -18,6 +18,8 @@ struct judge_in {
     const struct l2_vocab *vocab; /* streams of tokens have this one; NULL: any */
     uint64_t rows, bad;
     uint64_t bytes; /* of the inputs that were read before the present one */
+    uint64_t total; /* of all operands, asked once where progress is shown; 0: not known */
+    bool has_total;
 };
 /* The rows --jsonl, --skip-bad and --json. */
 #define JUDGE_IN_OPTIONS(target_jsonl, target_skip, target_json)                                   \
@@ -55,6 +57,10 @@ const json_t *judge_field(const json_t *row, const json_t *answer, const char *n
 /* An answer's score: in its "scores", or as judge_field. *has is false where there is none. */
 int judge_score(const json_t *row, const json_t *answer, const char *name, bool *has, double *out,
                 struct l2_err *err) L2_MUST_CHECK;
+/* The same of each of a row's completions, all of which have one, to take. */
+int judge_each_score(const json_t *row, const json_t *completions, const char *name,
+                     int (*take)(void *arg, double score, struct l2_err *err), void *arg,
+                     struct l2_err *err) L2_MUST_CHECK;
 int judge_number(const json_t *v, const char *name, double *out, struct l2_err *err) L2_MUST_CHECK;
 int judge_bool(const json_t *v, const char *name, bool *out, struct l2_err *err) L2_MUST_CHECK;
 /* v as the name of a group, "-" where it is NULL; lists and objects are refused. */
@@ -89,6 +95,10 @@ int judge_write(struct l2_cli *cli, const json_t *rows, bool as_json,
 /* The end of the input: progress, and the counts of rows for the summary; L2_CORRUPT where there
  * were none. */
 int judge_done(struct judge_in *in, struct l2_err *err) L2_MUST_CHECK;
+/* What follows when all is read: judge_done, report, which appends to rows, and judge_write. */
+typedef int judge_report(void *arg, struct l2_err *err);
+int judge_finish(struct judge_in *in, judge_report *report, void *arg, const json_t *rows,
+                 bool as_json, struct l2_err *err) L2_MUST_CHECK;
 
 /* ---- the subcommands ---- */
 

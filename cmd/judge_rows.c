@@ -17,10 +17,13 @@ bool judge_is_jsonl(const struct judge_in *in, const char *path)
 }
 
 /* bytes: of the present input. */
-static void progress(const struct judge_in *in, uint64_t bytes)
+static void progress(struct judge_in *in, uint64_t bytes)
 {
-    uint64_t total = l2_cli_operand_bytes(in->cli);
-    double share = total > 0 ? fmin(1, (double)(in->bytes + bytes) / (double)total) : -1;
+    if (!in->has_total) {
+        in->has_total = true;
+        in->total = l2_cli_operand_bytes(in->cli);
+    }
+    double share = in->total > 0 ? fmin(1, (double)(in->bytes + bytes) / (double)in->total) : -1;
     l2_cli_progress_share(in->cli, share, in->rows, "rows");
 }
 
@@ -173,6 +176,15 @@ int judge_done(struct judge_in *in, struct l2_err *err)
     return L2_OK;
 }
 
+int judge_finish(struct judge_in *in, judge_report *report, void *arg, const json_t *rows,
+                 bool as_json, struct l2_err *err)
+{
+    int r = judge_done(in, err);
+    if (r == L2_OK)
+        r = report(arg, err);
+    return r == L2_OK ? judge_write(in->cli, rows, as_json, err) : r;
+}
+
 /* ---- fields ---- */
 
 const json_t *judge_field(const json_t *row, const json_t *answer, const char *name)
@@ -212,6 +224,27 @@ int judge_score(const json_t *row, const json_t *answer, const char *name, bool 
     *has = v != NULL;
     *out = NAN;
     return v ? judge_number(v, name, out, err) : L2_OK;
+}
+
+int judge_each_score(const json_t *row, const json_t *completions, const char *name,
+                     int (*take)(void *arg, double score, struct l2_err *err), void *arg,
+                     struct l2_err *err)
+{
+    const json_t *c;
+    size_t i;
+    json_array_foreach(completions, i, c)
+    {
+        bool has;
+        double v;
+        int r = judge_score(row, c, name, &has, &v, err);
+        if (r == L2_OK && !has)
+            r = l2_err_set(err, L2_CORRUPT, "completion %zu has no score %.64s", i + 1, name);
+        if (r == L2_OK)
+            r = take(arg, v, err);
+        if (r != L2_OK)
+            return r;
+    }
+    return L2_OK;
 }
 
 int judge_label(const json_t *v, const char *name, char out[256], struct l2_err *err)
