@@ -13,7 +13,6 @@
 #include "eval/ask.h"
 #include "eval/windows.h"
 #include "sample/score.h"
-#include "util/num.h"
 #include "util/sha256.h"
 #include "util/str.h"
 
@@ -150,17 +149,14 @@ static void fingerprint(struct text *text, const struct l2_cli *cli, const struc
 {
     const struct l2_model_settings *m = &cli->model;
     struct l2_sha256 h;
-    uint8_t digest[L2_SHA256_SIZE], le[4];
+    uint8_t digest[L2_SHA256_SIZE];
     char how[512];
     int n = snprintf(how, sizeof how, "%s %s %d %d %d %d %zu %lld", cli->model_id, loaded->kernels,
                      m->backend, m->quantize, m->activations, m->kv_type, window,
                      (long long)opts.context);
     l2_sha256_init(&h);
     l2_sha256_update(&h, how, (size_t)n < sizeof how ? (size_t)n : sizeof how - 1);
-    for (size_t i = 0; i < ids->n; i++) {
-        l2_put_u32le(le, ids->v[i]);
-        l2_sha256_update(&h, le, sizeof le);
-    }
+    l2_sha256_u32s(&h, ids->v, ids->n);
     l2_sha256_final(&h, digest);
     l2_sha256_hex(digest, text->fingerprint);
 }

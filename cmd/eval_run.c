@@ -51,13 +51,6 @@ static bool is_wanted(const struct running *run, size_t m)
 
 /* ---- questions ---- */
 
-static void hash_text(struct l2_sha256 *h, const char *s, size_t n)
-{
-    uint64_t length = n;
-    l2_sha256_update(h, &length, sizeof length);
-    l2_sha256_update(h, s, n);
-}
-
 static void hex_of(const char *s, size_t n, char out[65])
 {
     struct l2_sha256 h;
@@ -76,8 +69,8 @@ static void fingerprint(const struct running *run, struct item *it, size_t numbe
     uint8_t digest[L2_SHA256_SIZE];
     char how[256];
     l2_sha256_init(&h);
-    hash_text(&h, run->cli->model_id, strlen(run->cli->model_id));
-    hash_text(&h, run->loaded.kernels, strlen(run->loaded.kernels));
+    l2_sha256_text(&h, run->cli->model_id, strlen(run->cli->model_id));
+    l2_sha256_text(&h, run->loaded.kernels, strlen(run->loaded.kernels));
     snprintf(how, sizeof how, "%d %d %d %d %d %d %.17g %.17g %u %u %llu %llu",
              run->cli->model.backend, run->cli->model.quantize, run->cli->model.activations,
              run->cli->model.kv_type, run->cli->model.overlong, run->how->no_bos,
@@ -85,14 +78,14 @@ static void fingerprint(const struct running *run, struct item *it, size_t numbe
              t->choices ? 0 : t->repeats, t->choices ? 0 : t->max_new,
              t->choices ? 0 : (unsigned long long)run->how->seed,
              t->choices ? 0 : (unsigned long long)number);
-    hash_text(&h, how, strlen(how));
-    hash_text(&h, it->q.context.s ? it->q.context.s : "", it->q.context.n);
+    l2_sha256_text(&h, how, strlen(how));
+    l2_sha256_text(&h, it->q.context.s ? it->q.context.s : "", it->q.context.n);
     for (size_t i = 0; i < t->n_until && !t->choices; i++)
-        hash_text(&h, t->until[i], strlen(t->until[i]));
+        l2_sha256_text(&h, t->until[i], strlen(t->until[i]));
     for (size_t i = 0; i < it->q.n; i++) {
         const struct l2_choice *c = &it->q.choices[i];
-        hash_text(&h, c->context.s, c->context.n);
-        hash_text(&h, c->continuation.s, c->continuation.n);
+        l2_sha256_text(&h, c->context.s, c->context.n);
+        l2_sha256_text(&h, c->continuation.s, c->continuation.n);
     }
     l2_sha256_final(&h, digest);
     l2_sha256_hex(digest, it->fingerprint);

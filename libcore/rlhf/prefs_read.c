@@ -7,7 +7,6 @@
 #include "rlhf/prefs.h"
 #include "stream/fields.h"
 #include "train/example.h"
-#include "util/num.h"
 
 static const char *const safe_names[2] = {"chosen_safe", "rejected_safe"};
 
@@ -51,15 +50,6 @@ static int row_rating(const struct l2_row *row, enum l2_rating *rating, struct l
     return L2_OK;
 }
 
-/* Lengths go in, so that no two sides look alike. */
-static void hash_text(struct l2_sha256 *h, const char *s, size_t n)
-{
-    uint8_t head[8];
-    l2_put_u64le(head, n);
-    l2_sha256_update(h, head, sizeof head);
-    l2_sha256_update(h, s, n);
-}
-
 /* Of a side's turns with their roles, all or those before the first answer, or of its text. */
 static void hash_side(const struct l2_side *side, bool opening, uint8_t out[L2_SHA256_SIZE])
 {
@@ -68,15 +58,15 @@ static void hash_side(const struct l2_side *side, bool opening, uint8_t out[L2_S
     json_t *turn;
     l2_sha256_init(&h);
     if (!side->turns)
-        hash_text(&h, side->s ? side->s : "", side->n);
+        l2_sha256_text(&h, side->s ? side->s : "", side->n);
     json_array_foreach(side->turns, i, turn)
     {
         const json_t *role = json_object_get(turn, "role"),
                      *content = json_object_get(turn, "content");
         if (opening && json_string_value(role) && strcmp(json_string_value(role), "assistant") == 0)
             break;
-        hash_text(&h, json_string_value(role), json_string_length(role));
-        hash_text(&h, json_string_value(content), json_string_length(content));
+        l2_sha256_text(&h, json_string_value(role), json_string_length(role));
+        l2_sha256_text(&h, json_string_value(content), json_string_length(content));
     }
     l2_sha256_final(&h, out);
 }
@@ -127,12 +117,8 @@ static int record_safe(const struct l2_record *rec, int side, int *safe, struct 
 static void hash_ids(const struct l2_u32s *ids, uint8_t out[L2_SHA256_SIZE])
 {
     struct l2_sha256 h;
-    uint8_t le[4];
     l2_sha256_init(&h);
-    for (size_t i = 0; i < ids->n; i++) {
-        l2_put_u32le(le, ids->v[i]);
-        l2_sha256_update(&h, le, sizeof le);
-    }
+    l2_sha256_u32s(&h, ids->v, ids->n);
     l2_sha256_final(&h, out);
 }
 

@@ -267,17 +267,6 @@ uint64_t l2_example_units(const struct l2_examples *e, const struct l2_example *
     return kind == L2_DATA_TEXT && x->n_answers == 0 ? x->n : n;
 }
 
-static void hash_ids(struct l2_sha256 *s, const struct l2_u32s *ids)
-{
-    uint8_t bytes[1024];
-    for (size_t at = 0; at < ids->n;) {
-        size_t n = ids->n - at < sizeof bytes / 4 ? ids->n - at : sizeof bytes / 4;
-        l2_put_u32le_array(bytes, ids->v + at, n);
-        l2_sha256_update(s, bytes, n * 4);
-        at += n;
-    }
-}
-
 bool l2_record_is_held(const struct l2_record *rec, double share)
 {
     struct l2_sha256 s;
@@ -285,9 +274,9 @@ bool l2_record_is_held(const struct l2_record *rec, double share)
     if (share <= 0)
         return false;
     l2_sha256_init(&s);
-    hash_ids(&s, &rec->prompt);
+    l2_sha256_u32s(&s, rec->prompt.v, rec->prompt.n);
     if (rec->prompt.n <= 1 && rec->n_completions > 0)
-        hash_ids(&s, &rec->completions[0].tokens);
+        l2_sha256_u32s(&s, rec->completions[0].tokens.v, rec->completions[0].tokens.n);
     l2_sha256_final(&s, digest);
     return (double)(l2_get_u64le(digest) >> 11) * 0x1p-53 < share;
 }

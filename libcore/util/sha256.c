@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "util/num.h"
+
 /* The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t K[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -87,6 +89,25 @@ void l2_sha256_update(struct l2_sha256 *s, const void *data, size_t n)
         compress(s->state, p);
     if (n > 0)
         memcpy(s->block, p, n);
+}
+
+void l2_sha256_text(struct l2_sha256 *s, const void *data, size_t n)
+{
+    uint8_t length[8];
+    l2_put_u64le(length, n);
+    l2_sha256_update(s, length, sizeof length);
+    l2_sha256_update(s, data, n);
+}
+
+void l2_sha256_u32s(struct l2_sha256 *s, const uint32_t *v, size_t n)
+{
+    uint8_t bytes[1024];
+    for (size_t at = 0; at < n;) {
+        size_t some = n - at < sizeof bytes / 4 ? n - at : sizeof bytes / 4;
+        l2_put_u32le_array(bytes, v + at, some);
+        l2_sha256_update(s, bytes, some * 4);
+        at += some;
+    }
 }
 
 void l2_sha256_final(struct l2_sha256 *s, uint8_t out[L2_SHA256_SIZE])
