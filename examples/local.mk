@@ -49,6 +49,7 @@ dist_tasks_DATA = \
 	%D%/tasks/winogrande.yaml
 
 EXTRA_DIST += \
+	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \
 	%D%/recipe/rules.yaml \
@@ -58,4 +59,5 @@ EXTRA_DIST += \
 	%D%/rounds.sh \
 	%D%/rsample-trl.sh \
 	%D%/score-pairs.sh \
+	%D%/show.awk \
 	%D%/slurm-array.sh

@@ -51,6 +51,7 @@ l2_scripts = \
 	%D%/cmd/plot.sh \
 	%D%/cmd/ppo.sh \
 	%D%/cmd/prefs.sh \
+	%D%/cmd/quickstart.sh \
 	%D%/cmd/recipe.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rounds.sh \
