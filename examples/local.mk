@@ -52,6 +52,7 @@ EXTRA_DIST += \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \
+	%D%/recipe/pictures.sh \
 	%D%/recipe/rules.yaml \
 	%D%/recipe/run.sh \
 	%D%/recipe/table.sh \

@@ -46,6 +46,7 @@ l2_scripts = \
 	%D%/cmd/layers.sh \
 	%D%/cmd/meta.sh \
 	%D%/cmd/model.sh \
+	%D%/cmd/pictures.sh \
 	%D%/cmd/pipeline.sh \
 	%D%/cmd/pipes.sh \
 	%D%/cmd/plot.sh \
