@@ -49,6 +49,7 @@ dist_tasks_DATA = \
 	%D%/tasks/winogrande.yaml
 
 EXTRA_DIST += \
+	%D%/evaluate.sh \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \

@@ -37,6 +37,7 @@ l2_scripts = \
 	%D%/cmd/eval-presets.sh \
 	%D%/cmd/eval-task.sh \
 	%D%/cmd/eval.sh \
+	%D%/cmd/evaluate.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
 	%D%/cmd/generate.sh \
