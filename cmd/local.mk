@@ -95,8 +95,18 @@ cmd_l2_eval_SOURCES = \
 cmd_l2_eval_CPPFLAGS = $(AM_CPPFLAGS) -DL2_TASKDIR='"$(tasksdir)"'
 cmd_l2_eval_LDADD = $(l2_model_libs)
 
+bin_PROGRAMS += cmd/l2-gatt
+cmd_l2_gatt_SOURCES = \
+	%D%/gatt.h \
+	%D%/gatt_make.c \
+	%D%/gatt_measure.c \
+	%D%/l2-gatt.c \
+	%D%/sampling.c \
+	%D%/sampling.h
+cmd_l2_gatt_LDADD = $(l2_model_libs)
+
 bin_PROGRAMS += cmd/l2-generate
-cmd_l2_generate_SOURCES = %D%/l2-generate.c
+cmd_l2_generate_SOURCES = %D%/l2-generate.c %D%/sampling.c %D%/sampling.h
 cmd_l2_generate_LDADD = $(l2_model_libs)
 
 bin_PROGRAMS += cmd/l2-model

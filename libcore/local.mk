@@ -39,7 +39,9 @@ libcore_libl2_a_SOURCES = \
 	%D%/util/str.c \
 	%D%/util/str.h \
 	%D%/util/utf8.c \
-	%D%/util/utf8.h
+	%D%/util/utf8.h \
+	%D%/util/yamldoc.c \
+	%D%/util/yamldoc.h
 libcore_libl2_a_SOURCES += \
 	%D%/stream/cbor.h \
 	%D%/stream/cbor_read.c \
@@ -348,12 +350,19 @@ libcore_libl2_a_SOURCES += \
 	%D%/train/trainer.h \
 	%D%/train/trainer_state.h
 libcore_libl2_a_SOURCES += \
+	%D%/rlhf/constraints.c \
+	%D%/rlhf/constraints.h \
+	%D%/rlhf/constraints_read.c \
 	%D%/rlhf/curve.c \
 	%D%/rlhf/curve.h \
 	%D%/rlhf/expr.c \
 	%D%/rlhf/expr.h \
 	%D%/rlhf/gather.c \
 	%D%/rlhf/gather.h \
+	%D%/rlhf/gatt.c \
+	%D%/rlhf/gatt.h \
+	%D%/rlhf/gatt_state.h \
+	%D%/rlhf/gatt_turns.c \
 	%D%/rlhf/overall.c \
 	%D%/rlhf/overall.h \
 	%D%/rlhf/ppo.c \

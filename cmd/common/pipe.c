@@ -205,8 +205,8 @@ static int set_up_input(struct l2_pipe *p, struct l2_err *err)
     return p->cli->operands.n > 0 ? L2_OK : l2_cli_refuse_terminal(STDIN_FILENO, err);
 }
 
-int l2_pipe_open(struct l2_pipe **out, struct l2_cli *cli, bool merge, const char *kernels,
-                 struct l2_err *err)
+static int open_both(struct l2_pipe **out, struct l2_cli *cli, bool merge, bool by_prompt,
+                     const char *kernels, struct l2_err *err)
 {
     struct l2_pipe *p = new_pipe(cli, err);
     *out = NULL;
@@ -216,13 +216,25 @@ int l2_pipe_open(struct l2_pipe **out, struct l2_cli *cli, bool merge, const cha
     p->kernels = kernels;
     int r = set_up_input(p, err);
     if (r == L2_OK)
-        r = l2_pipe_open_writer(p, true, err);
+        r = l2_pipe_open_writer(p, by_prompt, err);
     if (r < 0) {
         free_pipe(p);
         return r;
     }
     *out = p;
     return L2_OK;
+}
+
+int l2_pipe_open(struct l2_pipe **out, struct l2_cli *cli, bool merge, const char *kernels,
+                 struct l2_err *err)
+{
+    return open_both(out, cli, merge, true, kernels, err);
+}
+
+int l2_pipe_open_rewriting(struct l2_pipe **out, struct l2_cli *cli, const char *kernels,
+                           struct l2_err *err)
+{
+    return open_both(out, cli, false, false, kernels, err);
 }
 
 int l2_pipe_open_input(struct l2_pipe **out, struct l2_cli *cli, struct l2_err *err)

@@ -20,6 +20,10 @@ enum l2_pipe_event {
  * A terminal as stdin with no operand is wrong usage: L2_ARGUMENT. */
 int l2_pipe_open(struct l2_pipe **out, struct l2_cli *cli, bool merge, const char *kernels,
                  struct l2_err *err) L2_MUST_CHECK;
+/* Like l2_pipe_open, mirroring, for programs that change prompts: --resume knows records by id
+ * alone. */
+int l2_pipe_open_rewriting(struct l2_pipe **out, struct l2_cli *cli, const char *kernels,
+                           struct l2_err *err) L2_MUST_CHECK;
 /* Like l2_pipe_open, without an output: programs that only look, or write something else. */
 int l2_pipe_open_input(struct l2_pipe **out, struct l2_cli *cli, struct l2_err *err) L2_MUST_CHECK;
 /* Like l2_pipe_open, without an input: one segment that begins with a copy of h. */
