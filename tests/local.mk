@@ -54,6 +54,7 @@ l2_scripts = \
 	%D%/cmd/ppo.sh \
 	%D%/cmd/prefs.sh \
 	%D%/cmd/quickstart.sh \
+	%D%/cmd/readme.sh \
 	%D%/cmd/recipe.sh \
 	%D%/cmd/resume.sh \
 	%D%/cmd/rounds.sh \
