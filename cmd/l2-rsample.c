@@ -29,6 +29,7 @@ static struct {
     const char *safety_tag;
     double min_score;
     bool has_min_score;
+    bool over_plain;
     bool margin;
     const char *as;
     bool pool;
@@ -76,6 +77,12 @@ static const struct l2_opt options[] = {
      .given = &opts.has_min_score,
      .min = -1e300,
      .max = 1e300},
+    {.name = "over-plain",
+     .kind = L2_OPT_FLAG,
+     .help =
+         "choose among the completions made under a pre-prompt (l2-preprompt) that score higher "
+         "than all that were made without",
+     .target = &opts.over_plain},
     {.name = "margin",
      .kind = L2_OPT_FLAG,
      .help = "with --pairs: set margin to the difference of the two scores",
@@ -172,6 +179,8 @@ static const char *contradiction(void)
     if (opts.curve && (kinds > 0 || opts.has_min_score || opts.random || opts.as))
         return "--curve takes all completions and writes no stream: no --best, --worst, "
                "--top-overall, --pairs, --min-score, --random or --as";
+    if (opts.over_plain && (opts.has_worst || opts.pairs || opts.random || opts.curve))
+        return "--over-plain keeps the best: no --worst, --pairs, --random or --curve";
     if (opts.margin && !opts.pairs)
         return "--margin wants --pairs";
     if (opts.has_seed && !opts.random)
@@ -198,11 +207,23 @@ static int settle_options(struct sampling *s)
                                         .scale = 1,
                                         .has_min_score = opts.has_min_score,
                                         .min_score = opts.min_score,
+                                        .over_plain = opts.over_plain,
                                         .random = opts.random,
                                         .seed = opts.seed,
                                         .keep_margin = opts.margin,
                                         .as = opts.as};
     return settle_by(s);
+}
+
+/* True where a completion has a value. */
+static bool any_valued(const struct sampling *s, const struct l2_record *rec)
+{
+    double value;
+    const char *missing;
+    for (size_t i = 0; i < rec->n_completions; i++)
+        if (l2_expr_value(s->by, &rec->completions[i], false, &value, &missing))
+            return true;
+    return false;
 }
 
 /* What the first record without a value has instead. */
@@ -215,6 +236,11 @@ static void describe_unscored(struct sampling *s, const struct l2_record *rec)
     l2_id_format(&rec->id, id, sizeof id);
     if (rec->n_completions == 0) {
         snprintf(s->first_unscored, size, "record %s: it has no completions", id);
+        return;
+    }
+    if (opts.over_plain && any_valued(s, rec)) {
+        snprintf(s->first_unscored, size,
+                 "record %s: want scored completions both with and without a pre-prompt", id);
         return;
     }
     (void)l2_expr_value(s->by, &rec->completions[0], false, &value, &missing);
@@ -401,7 +427,7 @@ static void report(struct sampling *s)
     static const char *const left_out[L2_N_SELECT_RESULTS] = {
         [L2_SELECT_UNSCORED] = "unscored",   [L2_SELECT_BELOW] = "below_min_score",
         [L2_SELECT_SINGLE] = "single",       [L2_SELECT_TIED] = "tied",
-        [L2_SELECT_OUTRANKED] = "outranked",
+        [L2_SELECT_OUTRANKED] = "outranked", [L2_SELECT_NO_GAIN] = "no_gain",
     };
     const struct l2_select_counts *c = &s->counts;
     uint64_t scored = c->completions_in - c->unscored;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/chat.h"
 #include "common/pipe.h"
 #include "data/benchrow.h"
 #include "data/shape.h"
@@ -247,30 +248,13 @@ static int encode_operand(struct encoding *e, const char *path, struct l2_err *e
     return r;
 }
 
-/* --template auto has to find one: rows would mean something else without. */
-static int choose_template(const struct l2_template **out, struct l2_err *err)
-{
-    *out = NULL;
-    if (strcmp(opts.template_name, "none") == 0)
-        return L2_OK;
-    if (strcmp(opts.template_name, "auto") != 0) {
-        *out = l2_template_find(opts.template_name);
-        return L2_OK;
-    }
-    int r = l2_template_of_vocab(out, opts.vocab, err);
-    if (r == L2_OK && !*out)
-        r = l2_err_at(err, L2_UNSUPPORTED, opts.vocab, -1,
-                      "says no chat template: say with --template which to use");
-    return r;
-}
-
 static int open_encoding(struct encoding *e, struct l2_err *err)
 {
     struct l2_shape_opts so = {.bos = !opts.no_bos, .eos = !opts.no_eos, .system = opts.system};
     struct l2_header h;
     int r = l2_vocab_open(&e->vocab, opts.vocab, err);
     if (r == L2_OK)
-        r = choose_template(&so.dialogues, err);
+        r = l2_chat_template(&so.dialogues, opts.template_name, opts.vocab, err);
     if (r == L2_OK)
         r = l2_encoder_new(&e->encoder, e->vocab, err);
     so.encoder = e->encoder;
@@ -356,11 +340,9 @@ static int check_header(struct decoding *d, struct l2_err *err)
     if (!d->vocab)
         return l2_err_at(err, L2_FORMAT, name, -1,
                          "the stream holds token ids: say with -z of which vocabulary");
-    if (h->vocab_size != l2_vocab_size(d->vocab) ||
-        memcmp(h->vocab_hash, l2_vocab_hash(d->vocab), sizeof h->vocab_hash) != 0)
-        return l2_err_at(err, L2_FORMAT, name, -1,
-                         "the stream's vocabulary of %u tokens is not that of %s", h->vocab_size,
-                         opts.vocab);
+    int r = l2_chat_check_vocab(h, name, d->vocab, opts.vocab, err);
+    if (r != L2_OK)
+        return r;
     d->of_stream = d->vocab;
     return L2_OK;
 }
@@ -453,10 +435,8 @@ static int check_usage(struct l2_cli *cli)
         return 0;
     if (!opts.vocab)
         return l2_cli_usage(cli, "want a vocabulary: -z FILE");
-    if (strcmp(opts.template_name, "none") != 0 && strcmp(opts.template_name, "auto") != 0 &&
-        !l2_template_find(opts.template_name))
-        return l2_cli_usage(cli, "--template: want none, auto or one of %s, got '%s'",
-                            l2_template_names(), opts.template_name);
+    if (l2_chat_check_name(cli, opts.template_name) != 0)
+        return cli->status;
     if (opts.system && strcmp(opts.template_name, "none") == 0)
         return l2_cli_usage(cli, "--system wants --template");
     if (cli->operands.n == 0 && !form_of("-", &form))

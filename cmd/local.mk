@@ -8,6 +8,8 @@
 
 noinst_LIBRARIES += cmd/libcommon.a
 cmd_libcommon_a_SOURCES = \
+	%D%/common/chat.c \
+	%D%/common/chat.h \
 	%D%/common/cli.c \
 	%D%/common/cli.h \
 	%D%/common/completion.c \
@@ -143,6 +145,10 @@ cmd_l2_plot_LDADD = $(l2_libs)
 bin_PROGRAMS += cmd/l2-ppo
 cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_rollout.c %D%/ppo_setup.c
 cmd_l2_ppo_LDADD = $(l2_model_libs)
+
+bin_PROGRAMS += cmd/l2-preprompt
+cmd_l2_preprompt_SOURCES = %D%/l2-preprompt.c
+cmd_l2_preprompt_LDADD = $(l2_libs)
 
 bin_PROGRAMS += cmd/l2-prefs
 cmd_l2_prefs_SOURCES = %D%/l2-prefs.c

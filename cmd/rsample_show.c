@@ -47,7 +47,7 @@ static bool has_id(const struct l2_record *rec, const char *id)
 }
 
 /* Why the record as a whole is taken or left out. */
-static const char *verdict_on_record(enum l2_select_result result)
+static const char *verdict_on_record(const struct sampling *s, enum l2_select_result result)
 {
     static const char *const text[L2_N_SELECT_RESULTS] = {
         [L2_SELECTED] = "chosen from",
@@ -56,7 +56,12 @@ static const char *verdict_on_record(enum l2_select_result result)
         [L2_SELECT_SINGLE] = "left out: fewer than two completions differ",
         [L2_SELECT_TIED] = "left out: all values are equal",
         [L2_SELECT_OUTRANKED] = "left out: other records have better ones",
+        [L2_SELECT_NO_GAIN] = "left out: one made without a pre-prompt is the best",
     };
+    if (s->select.over_plain && result == L2_SELECT_UNSCORED)
+        return "left out: no completion with or none without a pre-prompt has a value";
+    if (s->select.over_plain && result == L2_SELECT_TIED)
+        return "left out: the best with and without a pre-prompt are equal";
     return text[result];
 }
 
@@ -68,6 +73,10 @@ static int explain_fate(struct l2_buf *out, const struct l2_verdict *v, bool sel
         return l2_buf_printf(out, err, "lacks %s", v->missing);
     case L2_FATE_BELOW:
         return l2_buf_append_str(out, "below --min-score", err);
+    case L2_FATE_PLAIN:
+        return l2_buf_append_str(out, "made without a pre-prompt", err);
+    case L2_FATE_NO_GAIN:
+        return l2_buf_append_str(out, "no better than one made without a pre-prompt", err);
     case L2_FATE_DUPLICATE:
         return l2_buf_printf(out, err, "same as %zu", v->same_as);
     case L2_FATE_CHOSEN:
@@ -110,7 +119,7 @@ int rsample_explain(struct sampling *s, const char *id, struct l2_record *rec, s
     if ((r = l2_judge(rec, &s->select, &verdicts, &result, err)) < 0)
         return r;
     r = l2_buf_printf(&s->text, err, "%srecord %s, by '%s': %s\n", s->explained++ > 0 ? "\n" : "",
-                      id, s->by_text, verdict_on_record(result));
+                      id, s->by_text, verdict_on_record(s, result));
     if (r == L2_OK && rec->n_completions > 0)
         r = l2_buf_append_str(&s->text, "place  rank       value  tokens  why\n", err);
     for (size_t i = 0; i < rec->n_completions && r == L2_OK; i++)

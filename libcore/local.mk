@@ -117,6 +117,8 @@ libcore_libl2_a_SOURCES += \
 libcore_libl2_a_SOURCES += \
 	%D%/data/benchrow.c \
 	%D%/data/benchrow.h \
+	%D%/data/dialogue.c \
+	%D%/data/dialogue.h \
 	%D%/data/hh.c \
 	%D%/data/hh.h \
 	%D%/data/idrow.c \
@@ -377,6 +379,9 @@ libcore_libl2_a_SOURCES += \
 	%D%/rlhf/prefs.h \
 	%D%/rlhf/prefs_read.c \
 	%D%/rlhf/prefs_stats.c \
+	%D%/rlhf/preprompt.c \
+	%D%/rlhf/preprompt.h \
+	%D%/rlhf/preprompt_read.c \
 	%D%/rlhf/select.c \
 	%D%/rlhf/select.h
 libcore_libl2_a_SOURCES += \

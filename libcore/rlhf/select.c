@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rlhf/preprompt.h"
 #include "stream/fields.h"
 #include "util/philox.h"
 
@@ -29,6 +30,8 @@ struct judging {
     size_t n;
     struct l2_philox_key key;
     uint64_t draws;
+    bool has_plain; /* over_plain: */
+    double plain;   /* the best value without a pre-prompt */
 };
 
 static int find_tag(const struct l2_record *r, const char *field, bool *tagged, struct l2_err *err)
@@ -118,6 +121,13 @@ static int drop_duplicates(struct judging *j, struct l2_err *err)
     return L2_OK;
 }
 
+static void take_plain(struct judging *j, double value)
+{
+    if (!j->has_plain || value > j->plain)
+        j->plain = value;
+    j->has_plain = true;
+}
+
 /* Fills list with what can be chosen from, and the verdicts of the others. */
 static int collect(struct judging *j, struct l2_err *err)
 {
@@ -129,6 +139,7 @@ static int collect(struct judging *j, struct l2_err *err)
     for (size_t i = 0; i < j->r->n_completions; i++) {
         const struct l2_completion *c = &j->r->completions[i];
         struct l2_verdict *v = &j->verdicts[i];
+        bool under = true;
         *v = (struct l2_verdict){.fate = L2_FATE_UNSCORED};
         if (!l2_expr_value(o->by, c, tagged, &v->value, &v->missing))
             continue;
@@ -143,8 +154,12 @@ static int collect(struct judging *j, struct l2_err *err)
                               : v->value > 0  ? "infinity"
                                               : "minus infinity");
         }
-        v->fate = L2_FATE_OUTRANKED;
-        if (o->has_min_score && v->value < o->min_score && !o->random)
+        if (o->over_plain && (rc = l2_preprompt_is_under(c, &under, err)) < 0)
+            return rc;
+        v->fate = under ? L2_FATE_OUTRANKED : L2_FATE_PLAIN;
+        if (!under)
+            take_plain(j, v->value);
+        else if (o->has_min_score && v->value < o->min_score && !o->random)
             v->fate = L2_FATE_BELOW;
         else
             j->list[j->n++] = (struct candidate){v->value, c->gen.has_k ? c->gen.k : i, i};
@@ -243,12 +258,33 @@ static int choose(struct judging *j, enum l2_select_result *result, struct l2_er
     return choose_some(j, j->o->n < n ? j->o->n : n, err);
 }
 
+/* The result where completions with a value are missing: all, or with over_plain those of a side.
+ */
+static bool is_unscored(const struct judging *j)
+{
+    bool valued = false;
+    for (size_t i = 0; i < j->r->n_completions; i++)
+        valued = valued ||
+                 (j->verdicts[i].fate != L2_FATE_UNSCORED && j->verdicts[i].fate != L2_FATE_PLAIN);
+    return !valued || (j->o->over_plain && !j->has_plain);
+}
+
+/* Drops candidates, best first, that are no better than the best completion without a pre-prompt.
+ * True where there were some and none is left. */
+static bool drop_no_gain(struct judging *j, enum l2_select_result *result)
+{
+    size_t n = j->n;
+    *result = n > 0 && j->list[0].value == j->plain ? L2_SELECT_TIED : L2_SELECT_NO_GAIN;
+    for (; j->n > 0 && !(j->list[j->n - 1].value > j->plain); j->n--)
+        j->verdicts[j->list[j->n - 1].index].fate = L2_FATE_NO_GAIN;
+    return n > 0 && j->n == 0;
+}
+
 int l2_judge(struct l2_record *r, const struct l2_select_opts *opts, struct l2_verdict **verdicts,
              enum l2_select_result *result, struct l2_err *err)
 {
     struct judging j = {.r = r, .o = opts};
     uint8_t id[32];
-    bool valued = false;
     int rc;
     *result = L2_SELECT_UNSCORED;
     j.verdicts = l2_arena_alloc(&r->arena, r->n_completions, sizeof *j.verdicts, err);
@@ -258,11 +294,11 @@ int l2_judge(struct l2_record *r, const struct l2_select_opts *opts, struct l2_v
     *verdicts = j.verdicts;
     if ((rc = collect(&j, err)) < 0)
         return rc;
-    for (size_t i = 0; i < r->n_completions; i++)
-        valued = valued || j.verdicts[i].fate != L2_FATE_UNSCORED;
-    if (!valued)
+    if (is_unscored(&j))
         return L2_OK;
     qsort(j.list, j.n, sizeof *j.list, opts->kind == L2_SELECT_WORST ? worst_first : best_first);
+    if (opts->over_plain && drop_no_gain(&j, result))
+        return L2_OK;
     if ((rc = drop_duplicates(&j, err)) < 0)
         return rc;
     if (opts->random) {

@@ -23,6 +23,8 @@ struct l2_select_opts {
     double shift, scale; /* the value of a completion is (by - shift) * scale */
     bool has_min_score;
     double min_score; /* completions of a lower value are no candidates */
+    bool over_plain;  /* candidates are the completions made under a pre-prompt (rlhf/preprompt.h)
+                         whose value is larger than that of every completion made without */
     bool random;      /* the baseline: as many as would be chosen, drawn evenly from all that have
                          a value (PAIRS: two of different values) */
     uint64_t seed;    /* of random; draws depend on it and on the record's id */
@@ -32,11 +34,13 @@ struct l2_select_opts {
 
 enum l2_select_result {
     L2_SELECTED,
-    L2_SELECT_UNSCORED,  /* no completion has a value */
+    L2_SELECT_UNSCORED,  /* no completion has a value; over_plain: none made under a pre-prompt has,
+                            or none made without */
     L2_SELECT_BELOW,     /* all are below the minimum */
     L2_SELECT_SINGLE,    /* PAIRS: fewer than two different candidates */
-    L2_SELECT_TIED,      /* PAIRS: all values are equal */
+    L2_SELECT_TIED,      /* PAIRS: all values are equal; over_plain: the best two are */
     L2_SELECT_OUTRANKED, /* n is 0: other records have better ones */
+    L2_SELECT_NO_GAIN,   /* over_plain: one made without a pre-prompt is the best */
     L2_N_SELECT_RESULTS
 };
 
@@ -55,6 +59,8 @@ enum l2_fate {
     L2_FATE_BELOW,
     L2_FATE_DUPLICATE,
     L2_FATE_UNSCORED,
+    L2_FATE_PLAIN,   /* over_plain: made without a pre-prompt */
+    L2_FATE_NO_GAIN, /* over_plain: one made without is as good */
     L2_N_FATES
 };
 

@@ -20,4 +20,12 @@ int l2_fields_is_true(const struct l2_fields *f, const char *key, bool *out,
 int l2_fields_label(const struct l2_fields *f, const char *key, struct l2_buf *out,
                     struct l2_err *err) L2_MUST_CHECK;
 
+/* Gives key the value that is the one CBOR item at value[0..n), in the place of the one that it has
+ * or at the end. The new fields are in arena; the old bytes stay as they were. */
+int l2_fields_set(struct l2_fields *f, struct l2_arena *arena, const char *key, const void *value,
+                  size_t n, struct l2_err *err) L2_MUST_CHECK;
+/* Takes key and its value out, where it is there. */
+int l2_fields_drop(struct l2_fields *f, struct l2_arena *arena, const char *key,
+                   struct l2_err *err) L2_MUST_CHECK;
+
 #endif
