@@ -1,5 +1,9 @@
-# What is installed beside the programs: presets of model shapes and of their training, rules for cleaning text.
+# What is installed beside the programs: presets of model shapes and of their training, rules for cleaning text,
+# constraints for Ghost Attention.
 # SPDX-License-Identifier: MIT
+
+gattdir = $(pkgdatadir)/gatt
+dist_gatt_DATA = %D%/gatt/constraints.yaml
 
 presetsdir = $(pkgdatadir)/presets
 dist_presets_DATA = \

@@ -7,6 +7,7 @@ dist_man_MANS += \
 	%D%/l2-config.5 \
 	%D%/l2-embed.1 \
 	%D%/l2-eval.1 \
+	%D%/l2-gatt.1 \
 	%D%/l2-generate.1 \
 	%D%/l2-model.1 \
 	%D%/l2-plot.1 \

@@ -4,7 +4,7 @@
 # make_fixtures DIR: puts into DIR
 #   tokenizer.model  a vocabulary of 512 pieces
 #   model/  rm/      a language model with that vocabulary, and a reward model made from it
-#   text.txt  prompts.jsonl  chat.jsonl  pairs.jsonl
+#   text.txt  prompts.jsonl  chat.jsonl  pairs.jsonl  constraints.yaml
 # The model is the one in the shared data, or has random weights where that is absent. Non-zero when a
 # program failed.
 make_fixtures() (
@@ -20,6 +20,7 @@ make_fixtures() (
     chmod -R u+w tokenizer.model model &&
         l2-model to-reward -q -s 2 -o rm model || exit 1
 
+    cp "$L2_SRC/examples/gatt/constraints.yaml" . && chmod u+w constraints.yaml || exit 1
     cat >text.txt <<'TEXT'
 Once upon a time, there was a little girl named Lily.
 She loved to play outside in the park.

@@ -14,6 +14,7 @@ ok 'the fixtures are made' make_fixtures "$L2_TMP/f"
 cd "$L2_TMP/f" || exit 99
 l2-tokenize -q -z tokenizer.model prompts.jsonl >prompts.l2s 2>/dev/null
 l2-tokenize -q -z tokenizer.model pairs.jsonl >pairs.l2s 2>/dev/null
+l2-tokenize -q -z tokenizer.model --template llama2 chat.jsonl >chat.l2s 2>/dev/null
 l2-score -q -m rm --as r pairs.l2s >scored.l2s 2>/dev/null
 l2-clean -q --lines --to stream text.txt >texts.l2s 2>/dev/null
 ok 'so are streams' test -s prompts.l2s -a -s pairs.l2s -a -s scored.l2s
@@ -234,6 +235,13 @@ for p in $programs; do
             fails 1 'empty' "$p $sub: empty input" l2-eval $sub --jsonl /dev/null
             fails 1 'plain' "$p $sub: something else than JSON" l2-eval $sub --jsonl plain
         done
+        ;;
+    l2-gatt)
+        check_output "$p make" chat.l2s l2-gatt make -m model --constraints constraints.yaml --template llama2 -n 4
+        check_damage "$p make" chat.l2s l2-gatt make -m model --constraints constraints.yaml --template llama2 -n 4
+        check_marks "$p make" chat.l2s l2-gatt make -m model --constraints constraints.yaml --template llama2 -n 4
+        check_output "$p measure" chat.l2s l2-gatt measure -m model --constraints constraints.yaml --template llama2 -n 4
+        check_damage "$p measure" chat.l2s l2-gatt measure -m model --constraints constraints.yaml --template llama2 -n 4
         ;;
     l2-generate)
         check_output "$p" prompts.l2s l2-generate -m model -n 4

@@ -139,5 +139,10 @@ sweep l2-prefs -q --margins small --weight 2 pairs.jsonl
 sweep l2-prefs -q --streams pairs.l2s
 sweep l2-clean -q --lines text.txt
 sweep l2-clean -q --lines --to stream text.txt
+l2-tokenize -q -z tokenizer.model --template llama2 chat.jsonl -o chat.l2s
+sweep l2-gatt make -q -j 1 -m model --constraints constraints.yaml --only figure --template llama2 -n 3 chat.l2s
+content=any # rows
+sweep l2-gatt measure -q -j 1 -m model --constraints constraints.yaml --only figure --template llama2 -n 3 chat.l2s
+content=part
 sweep l2-ppo -q -j 1 -m model -o made --reward rm --batch 2 -k 1 -n 3 --iterations 1 prompts.l2s
 finish

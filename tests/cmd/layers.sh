@@ -68,7 +68,7 @@ if have nm && [ -f "$L2_BIN/l2-cat" ]; then
     for p in "$L2_BIN"/l2-*; do
         [ -x "$p" ] || continue
         case ${p##*/} in
-        l2-eval | l2-generate | l2-score | l2-embed | l2-train | l2-ppo) continue ;;
+        l2-eval | l2-gatt | l2-generate | l2-score | l2-embed | l2-train | l2-ppo) continue ;;
         esac
         nm -D "$p" 2>/dev/null | grep -q cblas_ && found="$found ${p##*/}"
     done
