@@ -37,29 +37,39 @@ say() {
 # ---- packages and build ----
 
 packages="gcc libc6-dev make autoconf automake pkg-config libpcre2-dev libzstd-dev libopenblas-dev libyaml-dev libcbor-dev libjansson-dev libutf8proc-dev gnuplot-nox"
+log=$build/quickstart.log
+: >"$log"
+
+# logged WHAT COMMAND...: its output goes to the log, of which the end is shown when it fails
+logged() {
+    what=$1
+    shift
+    "$@" >>"$log" 2>&1 </dev/null || {
+        tail -n 30 "$log" >&2
+        echo "quickstart: $what failed; all of its output is in $log" >&2
+        exit 1
+    }
+}
+
 programs=$build/cmd
 if [ -n "${L2_BIN-}" ]; then
     programs=$(cd "$L2_BIN" && pwd)
 else
     # shellcheck disable=SC2086 # a list
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && ! dpkg-query -W $packages >/dev/null 2>&1; then
-        say "Installing what the build needs"
-        apt-get update -q </dev/null
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages </dev/null
+        say "Installing the packages that the build needs"
+        logged 'apt-get update' apt-get update -q
+        logged 'apt-get install' env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages
     fi
 
-    say "Building in $build"
-    log=$build/quickstart.log
-    (
+    say "Building in $build, which takes a minute"
+    # set -e is off in a function that || follows, so it is a shell of its own.
+    export src build
+    logged 'the build' sh -ec '
         [ -x "$src/configure" ] || "$src/bootstrap"
         cd "$build"
         [ -f Makefile ] || "$src/configure" -q
-        make -j "$(getconf _NPROCESSORS_ONLN)"
-    ) >"$log" 2>&1 || {
-        tail -n 30 "$log" >&2
-        echo "quickstart: the build failed; all of its output is in $log" >&2
-        exit 1
-    }
+        make -j "$(getconf _NPROCESSORS_ONLN)"'
 fi
 PATH=$programs:$PATH
 
