@@ -59,7 +59,7 @@ mkdir bin && printf '#!/bin/sh\necho 1000\n' >bin/id && chmod +x bin/id
 printf '#!/bin/sh\necho no autoconf here\nexit 3\n' >tree/bootstrap && chmod +x tree/bootstrap
 fails 1 'the build failed; all of its output is in .*/bad/quickstart.log' 'a build that fails' \
     env -u L2_BIN L2_BUILD=bad PATH="$PWD/bin:$PATH" sh tree/examples/quickstart.sh
-ok 'its output is kept and shown' sh -c 'grep -q "no autoconf" bad/quickstart.log && grep -q "no autoconf" stderr'
+is 'its output is kept and shown' '1 1' "$(grep -c 'no autoconf' bad/quickstart.log) $(grep -c 'no autoconf' stderr)"
 rm tree/bootstrap
 is 'nothing is written beside the build' '' "$(ls -A tree | grep -v -x -e examples -e tests)"
 
