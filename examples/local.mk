@@ -1,5 +1,5 @@
 # What is installed beside the programs: presets of model shapes and of their training, rules for cleaning text,
-# constraints for Ghost Attention.
+# constraints for Ghost Attention, pre-prompts for safety.
 # SPDX-License-Identifier: MIT
 
 gattdir = $(pkgdatadir)/gatt
@@ -19,6 +19,8 @@ dist_presets_DATA = \
 	%D%/presets/train-34b.yaml \
 	%D%/presets/train-70b.yaml \
 	%D%/presets/train-7b.yaml
+
+dist_pkgdata_DATA = %D%/preprompts.yaml
 
 rulesdir = $(pkgdatadir)/rules
 dist_rules_DATA = \
@@ -53,6 +55,7 @@ dist_tasks_DATA = \
 	%D%/tasks/winogrande.yaml
 
 EXTRA_DIST += \
+	%D%/distil-safety.sh \
 	%D%/evaluate.sh \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
@@ -60,6 +63,7 @@ EXTRA_DIST += \
 	%D%/recipe/pictures.sh \
 	%D%/recipe/rules.yaml \
 	%D%/recipe/run.sh \
+	%D%/recipe/sizes.sh \
 	%D%/recipe/table.sh \
 	%D%/recipe/world.awk \
 	%D%/rounds.sh \

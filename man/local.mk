@@ -13,6 +13,7 @@ dist_man_MANS += \
 	%D%/l2-plot.1 \
 	%D%/l2-ppo.1 \
 	%D%/l2-prefs.1 \
+	%D%/l2-preprompt.1 \
 	%D%/l2-rsample.1 \
 	%D%/l2-score.1 \
 	%D%/l2-stream.5 \

@@ -37,6 +37,7 @@ l2_scripts = \
 	%D%/cmd/eval-presets.sh \
 	%D%/cmd/eval-task.sh \
 	%D%/cmd/eval.sh \
+	%D%/cmd/distil.sh \
 	%D%/cmd/evaluate.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
@@ -53,6 +54,7 @@ l2_scripts = \
 	%D%/cmd/plot.sh \
 	%D%/cmd/ppo.sh \
 	%D%/cmd/prefs.sh \
+	%D%/cmd/preprompt.sh \
 	%D%/cmd/quickstart.sh \
 	%D%/cmd/readme.sh \
 	%D%/cmd/recipe.sh \

@@ -315,6 +315,16 @@ for p in $programs; do
         fails 1 'no-such-file' "$p: a missing file" l2-prefs no-such-file
         ok "$p: empty input has no pairs" l2-prefs /dev/null
         ;;
+    l2-preprompt)
+        l2-tokenize -q -z tokenizer.model --template llama2 chat.jsonl >dialogues.l2s
+        check_output "$p add" dialogues.l2s l2-preprompt add -z tokenizer.model --template llama2 --text x
+        check_damage "$p add" dialogues.l2s l2-preprompt add -z tokenizer.model --template llama2 --text x
+        check_marks "$p add" dialogues.l2s l2-preprompt add -z tokenizer.model --template llama2 --text x
+        l2-preprompt add -q -z tokenizer.model --template llama2 --text x dialogues.l2s >added.l2s
+        check_output "$p remove" added.l2s l2-preprompt remove
+        check_damage "$p remove" added.l2s l2-preprompt remove
+        check_marks "$p remove" added.l2s l2-preprompt remove
+        ;;
     l2-vocab)
         check_output "$p" text.txt l2-vocab --size 270 --coverage 0.5
         fails 1 'nothing to train on' "$p: empty input" l2-vocab /dev/null

@@ -137,6 +137,12 @@ sweep l2-train pretrain -q -j 1 -m model -o made --data text.l2s --context 16 --
 sweep l2-train reward -q -j 1 -m model -o made --data pairs.l2s --batch 3
 sweep l2-prefs -q --margins small --weight 2 pairs.jsonl
 sweep l2-prefs -q --streams pairs.l2s
+l2-tokenize -q -z tokenizer.model --template llama2 chat.jsonl -o dialogues.l2s
+printf 'generic: [Be kind., Be safe.]\n' >preprompts.yaml
+sweep l2-preprompt add -q -z tokenizer.model --template llama2 -f preprompts.yaml dialogues.l2s
+sweep l2-preprompt add -q -z tokenizer.model --template none --text x prompts.l2s
+l2-preprompt add -q -z tokenizer.model --template llama2 -f preprompts.yaml dialogues.l2s | l2-generate -q -m model -n 3 -o under.l2s
+sweep l2-preprompt remove -q under.l2s
 sweep l2-clean -q --lines text.txt
 sweep l2-clean -q --lines --to stream text.txt
 l2-tokenize -q -z tokenizer.model --template llama2 chat.jsonl -o chat.l2s
