@@ -1,9 +1,41 @@
 #!/bin/sh
-# examples/recipe/pictures.sh: what there is of a run is drawn, what there is not is left out, and wins are counted.
+# examples/recipe/pictures.sh and sizes.sh: what there is of a run is drawn, what there is not is left out, wins are
+# counted, and reward models of two sizes are measured.
 # SPDX-License-Identifier: MIT
 . "${L2_SRC:?}/tests/lib.sh"
 . "$L2_SRC/tests/fixtures.sh"
 pictures=$L2_SRC/examples/recipe/pictures.sh
+
+# ---- reward models by data and size ----
+
+world() {
+    awk -v what="$1" -v n="$2" -v seed=1 -f "$L2_SRC/examples/recipe/world.awk"
+}
+mkdir small
+cp "$L2_SRC/tests/golden/small.model" small/vocabulary.model
+world text 40 | l2-tokenize -q -z small/vocabulary.model --lines -o small/text.l2s
+world sft 8 | l2-tokenize -q -z small/vocabulary.model --jsonl --template llama2 -o small/dialogues.l2s
+world prompts 17 | jq -c '{prompt, chosen: [{role: "assistant", content: .id}], rejected: [{role: "assistant", content: "bad"}], risky: (.risky and .id == "p1-0")}' >pairs.jsonl
+grep '"risky":false' pairs.jsonl | l2-tokenize -q -z small/vocabulary.model --jsonl --template llama2 -o small/helpful-pairs.l2s
+cp pairs.jsonl small/test-pairs.jsonl
+l2-model init -q -z small/vocabulary.model -s 1 --context 512 -o small/sft "$L2_SRC/examples/presets/tiny.yaml"
+export SHAPE="--dim 16 --hidden 16 --n-layers 1 --n-heads 1 --n-kv-heads 1 --context 512" PRETRAIN="--context 32 --batch 4 --steps 2" \
+    SFT="--epochs 1 --batch 4" REWARD="--epochs 2 --batch 4 --lr 1e-3"
+ok 'reward models of two sizes, on four amounts of data' sh "$L2_SRC/examples/recipe/sizes.sh" small
+n=$(l2-cat -q --stats --json small/helpful-pairs.l2s | jq .records)
+is 'trained on parts of the pairs' "$(for i in 1 2; do for s in 8 4 2 1; do echo $((n / s)); done; done | tr '\n' ' ')" \
+    "$(jq '.examples / .epochs' small/sizes.jsonl | tr '\n' ' ')"
+is 'measured on all of the test' "$(grep -c '"risky":false' pairs.jsonl)" "$(jq .eval_pairs small/sizes.jsonl | sort -u)"
+is 'the smaller one first' '4 true 4' "$(jq -s -r 'map(.parameters) | [(map(select(. == $p)) | length), .[0] < .[7],
+    (map(select(. > $p)) | length)] | join(" ")' --argjson p "$(jq -s '.[0].parameters' small/sizes.jsonl)" small/sizes.jsonl)"
+cp small/sizes.jsonl before
+rm small/sizes/small-8.json
+ok 'again' sh "$L2_SRC/examples/recipe/sizes.sh" small
+is 'only what is missing is made' sizes/small-8 "$(sed -n 's/^sizes: //p' stderr)"
+is 'and it is the same' "$(jq -c 'del(.hours, .seconds)' before)" "$(jq -c 'del(.hours, .seconds)' small/sizes.jsonl)"
+: >small/test-pairs.jsonl
+rm -r small/sizes/full-1.json small/sizes/test.l2s
+fails 1 'no helpfulness pairs' 'a test without pairs' sh "$L2_SRC/examples/recipe/sizes.sh" small
 
 if ! have gnuplot; then
     skip 'pictures of the recipe' 'no gnuplot'
