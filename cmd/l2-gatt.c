@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/chat.h"
 #include "common/report.h"
 #include "util/map.h"
 #include "util/sha256.h"
@@ -58,10 +59,6 @@ static int read_constraints(struct gatt *g, struct l2_err *err)
 int gatt_open(struct gatt *g, struct l2_cli *cli, const struct gatt_args *args, struct l2_err *err)
 {
     *g = (struct gatt){.cli = cli, .args = args};
-    const char *name = args->template_name;
-    if (strcmp(name, "auto") != 0 && !l2_template_find(name))
-        return l2_err_set(err, L2_ARGUMENT, "--template: want auto or one of %s, got '%s'",
-                          l2_template_names(), name);
     int r = sampling_check(&args->sampling, err);
     if (r == L2_OK)
         r = read_constraints(g, err);
@@ -76,13 +73,10 @@ int gatt_open(struct gatt *g, struct l2_cli *cli, const struct gatt_args *args, 
 static int choose_template(const struct gatt *g, const struct l2_template **out, struct l2_err *err)
 {
     const char *vocab = g->cli->model.vocab ? g->cli->model.vocab : g->loaded.model->vocab_path;
-    *out = l2_template_find(g->args->template_name);
-    if (*out)
-        return L2_OK;
-    int r = l2_template_of_vocab(out, vocab, err);
+    int r = l2_chat_template(out, g->args->template_name, vocab, err);
     if (r == L2_OK && !*out)
-        r = l2_err_at(err, L2_UNSUPPORTED, vocab, -1,
-                      "says no chat template: say with --template which to use");
+        r = l2_err_set(err, L2_ARGUMENT, "--template: want auto or one of %s, got '%s'",
+                       l2_template_names(), g->args->template_name);
     return r;
 }
 

@@ -41,6 +41,7 @@ l2_scripts = \
 	%D%/cmd/evaluate.sh \
 	%D%/cmd/examples.sh \
 	%D%/cmd/faults.sh \
+	%D%/cmd/gatt.sh \
 	%D%/cmd/generate.sh \
 	%D%/cmd/formats.sh \
 	%D%/cmd/gguf.sh \
@@ -125,6 +126,11 @@ tests_unit_test_engine_golden_LDADD = $(l2_test_libs)
 l2_unit_tests += tests/unit/test_expr
 tests_unit_test_expr_SOURCES = %D%/unit/test_expr.c
 tests_unit_test_expr_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_gatt
+tests_unit_test_gatt_SOURCES = %D%/unit/test_gatt.c %D%/unit/scratch.c %D%/unit/scratch.h \
+	%D%/unit/spm_writer.c %D%/unit/spm_writer.h %D%/unit/tiny_model.c %D%/unit/tiny_model.h
+tests_unit_test_gatt_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_generate
 tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h \
