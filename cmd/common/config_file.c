@@ -13,9 +13,9 @@
 
 /* The programs whose sections may stand in a file. */
 static const char *const programs[] = {
-    "l2-cat",      "l2-clean", "l2-embed", "l2-eval",  "l2-gatt",    "l2-generate",
-    "l2-model",    "l2-plot",  "l2-ppo",   "l2-prefs", "l2-rsample", "l2-score",
-    "l2-tokenize", "l2-train", "l2-vocab", NULL,
+    "l2-cat",   "l2-clean",    "l2-embed", "l2-eval",  "l2-gatt",      "l2-generate",
+    "l2-model", "l2-plot",     "l2-ppo",   "l2-prefs", "l2-preprompt", "l2-rsample",
+    "l2-score", "l2-tokenize", "l2-train", "l2-vocab", NULL,
 };
 
 struct reader {
