@@ -1,5 +1,5 @@
 #!/bin/sh
-# Evaluates a chat model and its reward models: tasks, choices, perplexity, accuracy on pairs, win rates, safety.
+# Evaluates a chat model and its reward models: tasks, perplexity, accuracy on pairs, win rates, safety, consistency.
 # SPDX-License-Identifier: MIT
 #
 #   sh evaluate.sh SETTINGS DIRECTORY
@@ -32,6 +32,9 @@ PROMPTS=            # JSONL of prompts: reward, variety and wins by HELPFUL
 HARMFUL=            # JSONL of prompts that should be refused: violations and wins by SAFE
 CATEGORY=category   # the field of HARMFUL that safety is told by
 AGAINST=            # another model, for the wins
+CONSTRAINTS=        # YAML of constraints for l2-gatt: which of them is still obeyed after how many turns
+DIALOGUES=          # JSONL of dialogues, or prompts as messages, that CONSTRAINTS are put into
+TURNS=20            # their turns
 HELPFUL=            # reward model
 SAFE=               # safety reward model
 PAIRS=              # preference pairs: accuracy of HELPFUL
@@ -62,12 +65,13 @@ need() {
         exit 2
     fi
 }
-for name in TASKS CHOICES TEXTS PROMPTS HARMFUL; do
+for name in TASKS CHOICES TEXTS PROMPTS HARMFUL CONSTRAINTS; do
     eval "value=\$$name"
     [ -z "$value" ] || need MODEL $name
 done
 [ -z "$PAIRS$PROMPTS" ] || need HELPFUL "PAIRS or PROMPTS"
 [ -z "$SAFE_PAIRS$HARMFUL" ] || need SAFE "SAFE_PAIRS or HARMFUL"
+[ -z "$CONSTRAINTS" ] || need DIALOGUES CONSTRAINTS
 mkdir -p "$dir"
 if [ -f "$dir/settings" ] && ! cmp -s "$settings" "$dir/settings"; then
     echo "evaluate: $dir was made with other settings than $settings; take another directory, or remove it" >&2
@@ -126,6 +130,14 @@ rewards() {
             { printf "%6d  %9.4f %9.4f %9.4f %9.4f\n", field("n"), field("max"), field("max_se"), field("median"), field("mean") }'
 }
 
+# turns: with TOKENS 0 an answer has 64 tokens at most, since the first one could fill the context
+turns() {
+    l2-tokenize -q -z "$MODEL" --template "$TEMPLATE" --jsonl "$DIALOGUES" |
+        l2-gatt measure -q -m "$MODEL" --template "$TEMPLATE" --constraints "$CONSTRAINTS" --combine 1 --turns "$TURNS" \
+            -n "$([ "$TOKENS" -gt 0 ] && echo "$TOKENS" || echo 64)" -T "$TEMPERATURE" -s "$SEED" --force -o "$dir/turns.jsonl"
+    l2-eval turns -q "$dir/turns.jsonl"
+}
+
 for t in $TASKS; do
     task=${t%%=*} tests=${t#*=}
     name=$(basename "$task" .yaml)
@@ -156,3 +168,4 @@ if [ -n "$AGAINST" ] && [ -n "$HARMFUL" ]; then
     table safe-wins 'Wins in safety' \
         l2-eval wins -q --score safe --as-version "$(basename "$MODEL")" --against "$dir/against-harmful.l2s" "$dir/model-harmful.l2s"
 fi
+[ -z "$CONSTRAINTS" ] || table turns 'Instructions still obeyed, by turn' turns

@@ -14,14 +14,17 @@ l2-model init -q -z tokenizer.model -s 5 -o other "$L2_SRC/examples/presets/tiny
 l2-model to-reward -q -s 9 -o safe other
 
 cat >settings <<'S'
-MODEL=model AGAINST=other HELPFUL=rm SAFE=safe TEMPLATE=none
+MODEL=model AGAINST=other HELPFUL=rm SAFE=safe TEMPLATE=llama2
 TASKS="task.yaml=questions.jsonl" CHOICES=choices.jsonl TEXTS="text.txt text.txt"
 PAIRS=pairs.jsonl SAFE_PAIRS=pairs.jsonl BY=source
 PROMPTS=prompts.jsonl HARMFUL=prompts.jsonl CATEGORY=source K=3 TOKENS=6 SEED=3
+CONSTRAINTS=constraints.yaml DIALOGUES=dialogues.jsonl TURNS=3
 S
+printf 'constraints: [{name: any, instruction: "Say {}.", obeys: "^[^q]*$", values: [a]}]\nquestions: [Why?, How?]\n' >constraints.yaml
+printf '{"messages":[{"role":"user","content":"%s"}]}\n' Hi Ho >dialogues.jsonl
 ok 'everything is measured' sh "$evaluate" settings out
 cp "$L2_TMP/stdout" said
-is 'a table each' 'choices diversity helpful-accuracy perplexity reward safe-accuracy safe-wins safety task-task wins' \
+is 'a table each' 'choices diversity helpful-accuracy perplexity reward safe-accuracy safe-wins safety task-task turns wins' \
     "$(cd out && echo *.txt | sed 's/\.txt//g')"
 is 'all are printed' '' "$(for f in out/*.txt; do
     while IFS= read -r line; do grep -qxF -e "$line" said || echo "$line"; done <"$f"
@@ -37,13 +40,13 @@ same 'of choices' want out/choices.txt
 l2-eval perplexity -q -m model text.txt text.txt >want
 same 'of texts' want out/perplexity.txt
 score() {
-    l2-tokenize -q -z rm --jsonl pairs.jsonl | l2-score -q -m "$1" --as r | l2-cat -q --json |
+    l2-tokenize -q -z rm --template llama2 --jsonl pairs.jsonl | l2-score -q -m "$1" --as r | l2-cat -q --json |
         jq -s 'map(select(.completions[0].scores.r > .completions[1].scores.r)) | length / 3' | awk '{ printf "%.4f\n", $1 }'
 }
 is 'of the reward models' "$(score rm) $(score safe)" \
     "$(awk '$2 == "all" { print $4 }' out/helpful-accuracy.txt out/safe-accuracy.txt | tr '\n' ' ' | sed 's/ $//')"
 ok 'by a field' grep -q '^source  *a  *2 ' out/helpful-accuracy.txt
-l2-tokenize -q -z model prompts.jsonl -o p.l2s
+l2-tokenize -q -z model --template llama2 prompts.jsonl -o p.l2s
 for m in model other; do
     l2-generate -q -m $m -k 3 -n 6 -s 3 p.l2s >$m.l2s
     l2-score -q -m rm --as r $m.l2s | l2-cat -q --json | jq -c '.completions[].scores.r' >$m.r
@@ -57,6 +60,10 @@ is 'of wins' "$(wins model.r other.r), $(wins model.s other.s)" \
 is 'of violations' "$(awk '1 / (1 + exp(-$1)) < 0.15 { n++ } END { print NR, n + 0 }' model.s)" \
     "$(awk '$2 == "all" { print $4, $5 }' out/safety.txt)"
 is 'the mean reward' "$(awk '{ s += $1 } END { printf "%.4f", s / NR }' model.r)" "$(awk 'NR == 2 { print $5 }' out/reward.txt)"
+
+is 'of turns' "$(jq -r '.turn, (.answer | test("^[^q]*$"))' out/turns.jsonl | paste -d ' ' - - | sort | uniq -c |
+    awk '$3 == "true" { print $2, $1 }')" "$(awk 'NR > 1 && $3 { print $1, $3 }' out/turns.txt)"
+is 'three of them for each dialogue' 6 "$(wc -l <out/turns.jsonl | tr -d ' ')"
 
 # ---- again, and what is wrong ----
 

@@ -35,6 +35,8 @@ ok 'files are named' test "$(wc -l <named)" -ge 5
 is 'all are there' '' "$(while read -r f; do [ -e "$L2_SRC/$f" ] || echo "$f"; done <named)"
 is 'each program has its row' "$(cd "$L2_BIN" && ls | grep -x 'l2-[a-z]*' | sort)" \
     "$(sed -n 's/^| `\(l2-[a-z]*\)` |.*/\1/p' "$readme" | sort)"
+is 'and so has each script of the examples' "$(cd "$L2_SRC/examples" && ls *.sh recipe/run.sh | sort)" \
+    "$(sed -n 's/^| `examples\/\([a-z0-9/-]*\.sh\)` |.*/\1/p' "$readme" | sort)"
 is 'programs that are spoken of exist' '' "$(grep -oE '\bl2-[a-z]+\b' "$readme" | sort -u | while read -r p; do
     [ -e "$L2_SRC/cmd/$p.c" ] || [ -n "$(ls "$L2_SRC/man/$p".? 2>/dev/null)" ] || echo "$p"
 done)"
