@@ -41,7 +41,7 @@ same 'and make the same' best.before here/quickstart/best.jsonl
 
 # ---- nothing ships: a copy of the tree without models ----
 
-mkdir tree && cp -R "$L2_SRC/examples" tree/ && rm -rf tree/examples/models && mkdir -p tree/tests/golden &&
+mkdir tree && cp -R "$L2_SRC/examples" tree/ && chmod -R u+w tree && rm -rf tree/examples/models && mkdir -p tree/tests/golden &&
     cp "$L2_SRC/tests/golden/small.model" tree/tests/golden/
 ok 'without models' env TOKENS=4 sh tree/examples/quickstart.sh
 is 'it says so' 1 "$(grep -c 'models with random weights take their place' stdout)"
