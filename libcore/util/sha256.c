@@ -37,9 +37,21 @@ static void put_u32be(uint8_t *p, uint32_t v)
     p[3] = (uint8_t)v;
 }
 
+/* A round, of which only d and h change: the next one has the eight names turned by one. */
+static inline void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f,
+                        uint32_t g, uint32_t *h, uint32_t word)
+{
+    uint32_t s1 = rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25), choose = g ^ (e & (f ^ g));
+    uint32_t s0 = rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22), majority = (a & b) | (c & (a | b));
+    uint32_t t1 = *h + s1 + choose + word;
+    *d += t1;
+    *h = t1 + s0 + majority;
+}
+
 static void compress(uint32_t state[8], const uint8_t block[64])
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4],
+                    f = state[5], g = state[6], h = state[7];
     for (int i = 0; i < 16; i++)
         w[i] = get_u32be(block + 4 * i);
     for (int i = 16; i < 64; i++) {
@@ -47,19 +59,19 @@ static void compress(uint32_t state[8], const uint8_t block[64])
         uint32_t s1 = rotr(w[i - 2], 17) ^ rotr(w[i - 2], 19) ^ w[i - 2] >> 10;
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    memcpy(v, state, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t s1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25);
-        uint32_t choose = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + choose + K[i] + w[i];
-        uint32_t s0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + s0 + majority;
+    for (int i = 0; i < 64; i += 8) {
+        turn(a, b, c, &d, e, f, g, &h, K[i] + w[i]);
+        turn(h, a, b, &c, d, e, f, &g, K[i + 1] + w[i + 1]);
+        turn(g, h, a, &b, c, d, e, &f, K[i + 2] + w[i + 2]);
+        turn(f, g, h, &a, b, c, d, &e, K[i + 3] + w[i + 3]);
+        turn(e, f, g, &h, a, b, c, &d, K[i + 4] + w[i + 4]);
+        turn(d, e, f, &g, h, a, b, &c, K[i + 5] + w[i + 5]);
+        turn(c, d, e, &f, g, h, a, &b, K[i + 6] + w[i + 6]);
+        turn(b, c, d, &e, f, g, h, &a, K[i + 7] + w[i + 7]);
     }
+    const uint32_t sums[8] = {a, b, c, d, e, f, g, h};
     for (int i = 0; i < 8; i++)
-        state[i] += v[i];
+        state[i] += sums[i];
 }
 
 void l2_sha256_init(struct l2_sha256 *s)
