@@ -97,12 +97,13 @@ job="l2-tokenize -z models/chat --template $template prompts.jsonl |
   l2-score -m models/safe --as safe --force -o scored.l2s"
 best="l2-rsample --by llama2:safe,helpful --safety-tag risky scored.l2s |
   l2-tokenize -d -z models/chat --force -o best.jsonl"
-begun=$(date +%s)
 # Summaries come on standard error, errors, too: they are shown when something fails.
 { sh -c "$job" && sh -c "$best"; } 2>log || { cat log >&2 && exit 1; }
 
 summary=$(sed -n 's/.*"program":"l2-generate","records":\([0-9]*\),.*"completions":\([0-9]*\),"new_tokens":\([0-9]*\),.*/\1 prompts, \2 answers, \3 tokens/p' log)
-say "$summary, each answer scored by two reward models: $(($(date +%s) - begun)) s"
+# The stages run at the same time: the last of them ends as late as all.
+seconds=$(sed -n 's/.*"seconds":\([0-9.]*\).*/\1/p' log | sort -n | tail -n 1)
+say "$summary, each answer scored by two reward models: $seconds s"
 l2-rsample -q --best 16 --by llama2:safe,helpful --safety-tag risky scored.l2s | l2-tokenize -q -d -z models/chat |
     awk -v scores="helpful safe" -v width=50 -f "$src/examples/show.awk"
 

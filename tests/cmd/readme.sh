@@ -40,4 +40,18 @@ is 'and so has each script of the examples' "$(cd "$L2_SRC/examples" && ls *.sh 
 is 'programs that are spoken of exist' '' "$(grep -oE '\bl2-[a-z]+\b' "$readme" | sort -u | while read -r p; do
     [ -e "$L2_SRC/cmd/$p.c" ] || [ -n "$(ls "$L2_SRC/man/$p".? 2>/dev/null)" ] || echo "$p"
 done)"
+
+# ---- the screen that it shows is what quickstart prints ----
+
+# The figures and the answers are those of one machine: other instructions round otherwise.
+if [ -d "$L2_SRC/examples/models" ]; then
+    L2_BUILD=build sh "$L2_SRC/examples/quickstart.sh" >printed
+    shape() {
+        sed 's/^  best .*/  best/; s/^  worst .*/  worst/; s/[-+]*[0-9][0-9.]*/N/g; s/#.*//; s/  *$//; s/[0-9]* s$//' | grep -v '^$'
+    }
+    sed -n '/^    [0-9]* prompts, /,/^[^ ]/p' "$readme" | sed -n 's/^    //p' | shape >want
+    sed -n '/^[0-9]* prompts, /,/^What more/p' printed | sed '/^What more/d' | shape >got
+    ok 'README shows a screen of quickstart' test -s want
+    same 'of the same lines' want got
+fi
 finish
