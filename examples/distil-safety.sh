@@ -8,7 +8,7 @@
 # the script is started. Everything is made in DIRECTORY. What is there is not made again: a run that was stopped
 # goes on where it was, and a second run does nothing.
 #
-#   1. K answers of MODEL to each adversarial prompt under a pre-prompt (l2-preprompt add, l2-generate), and as many
+#   1. K answers of MODEL to each adversarial prompt under a pre-prompt (l2-preprompt add, l2-generate), and PLAIN_K
 #      to the plain prompt (l2-preprompt remove, l2-generate)
 #   2. their scores by the reward model for safety, SAFE
 #   3. of each prompt the best answer under the pre-prompt, where it scores higher than all plain ones
@@ -30,7 +30,8 @@ CATEGORY=category   # field of the rows that says which
 PLACE=system        # or user
 TEMPLATE=auto       # chat template
 VOCAB=              # vocabulary; MODEL's where empty
-K=1                 # answers to each prompt under a pre-prompt, and plain ones
+K=1                 # answers to each prompt under a pre-prompt
+PLAIN_K=1           # plain answers to each, all of which the best of these has to beat
 TEMPERATURE=1
 TOKENS=0            # tokens of an answer at most; 0: what the context holds
 SFT=                # stream of SFT data to mix in, or empty
@@ -113,7 +114,7 @@ if ! made answers.l2s; then
     generate "$MODEL" "$SEED" -k "$K" -o "$dir/under.l2s" --resume "$dir/with.l2s"
     say "plain answers"
     l2-preprompt remove -q --force -o "$dir/plain.l2s" "$dir/under.l2s"
-    generate "$MODEL" "$SEED" -k "$K" -o "$dir/both.l2s" --resume "$dir/plain.l2s"
+    generate "$MODEL" "$SEED" -k "$PLAIN_K" -o "$dir/both.l2s" --resume "$dir/plain.l2s"
     say "scores"
     l2-score -q -m "$SAFE" --as safe --force -o "$dir/answers.l2s.new" "$dir/both.l2s"
     whole answers.l2s

@@ -18,7 +18,7 @@ settings() {
     file=$1
     shift
     printf '%s\n' 'MODEL=model SAFE=rm PROMPTS=prompts.jsonl TEMPLATE=llama2 VOCAB=tokenizer.model' \
-        "PREPROMPTS=$L2_SRC/examples/preprompts.yaml" 'K=3 TOKENS=8 CHECK_K=2 SFT=text.l2s MIX="1 1"' \
+        "PREPROMPTS=$L2_SRC/examples/preprompts.yaml" 'K=3 PLAIN_K=2 TOKENS=8 CHECK_K=2 SFT=text.l2s MIX="1 1"' \
         'TRAIN="-j 1 --epochs 1 --batch 2 --lr 1e-4"' "$@" >"$file"
 }
 distil() {
@@ -32,7 +32,7 @@ json() {
 
 settings one
 ok 'a run' distil one a
-is 'three answers under a pre-prompt, three plain ones' '0 under 1 under 2 under 3 plain 4 plain 5 plain' \
+is 'three answers under a pre-prompt, two plain ones' '0 under 1 under 2 under 3 plain 4 plain' \
     "$(json a/answers.l2s | sed -n 1p | jq -r '[.completions[].gen | "\(.k) \(if .preprompt then "under" else "plain" end)"] | join(" ")')"
 is 'by the category of the prompt' '8 illicit activities 1 generic' \
     "$(json a/answers.l2s | jq -r '.completions[0].gen.preprompt | sub("/.*"; "")' | sort -r | uniq -c | sed 's/^ *//' | tr '\n' ' ' | sed 's/ $//')"
