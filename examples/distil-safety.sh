@@ -5,7 +5,9 @@
 #   sh distil-safety.sh SETTINGS DIRECTORY
 #
 # SETTINGS is a file of shell variables, listed below with their defaults; paths in it are as seen from where
-# the script is started. Everything is made in DIRECTORY. What is there is not made again: a run that was stopped
+# the script is started. CONFIG in it names a YAML file with options of the programs that are run, a section each, as
+# l2-config(5) has them; rounds.yaml is one. What the script itself decides (models, data, seeds, numbers of answers,
+# the options in TRAIN) comes before what stands there. Everything is made in DIRECTORY. What is there is not made again: a run that was stopped
 # goes on where it was, and a second run does nothing.
 #
 #   1. K answers of MODEL to each adversarial prompt under a pre-prompt (l2-preprompt add, l2-generate), and PLAIN_K
@@ -33,11 +35,12 @@ VOCAB=              # vocabulary; MODEL's where empty
 K=1                 # answers to each prompt under a pre-prompt
 PLAIN_K=1           # plain answers to each, all of which the best of these has to beat
 TEMPERATURE=1
-TOKENS=0            # tokens of an answer at most; 0: what the context holds
+TOKENS=             # tokens of an answer at most; else what CONFIG says, or what the context holds
 SFT=                # stream of SFT data to mix in, or empty
 MIX="1 1"           # shares of the distilled answers and of SFT in training
 TRAIN="--epochs 1"  # options of l2-train sft
 CHECK_K=1           # answers to each prompt of CHECK
+CONFIG=             # YAML with options of the programs, or empty
 SEED=1
 
 if [ $# -ne 2 ]; then
@@ -60,11 +63,19 @@ for name in MODEL SAFE PROMPTS PREPROMPTS; do
 done
 CHECK=${CHECK:-$PROMPTS} VOCAB=${VOCAB:-$MODEL}
 mkdir -p "$dir"
-if [ -f "$dir/settings" ] && ! cmp -s "$settings" "$dir/settings"; then
-    echo "distil-safety: $dir was made with other settings than $settings; take another directory, or remove it" >&2
-    exit 1
-fi
-cp "$settings" "$dir/settings"
+# kept FILE COPY: COPY in the directory is FILE, and stays so
+kept() {
+    if [ ! -e "$dir/$2" ]; then
+        cp "$1" "$dir/$2.new"
+        mv "$dir/$2.new" "$dir/$2"
+    elif ! cmp -s "$1" "$dir/$2"; then
+        echo "distil-safety: $dir was made with other settings than $1; take another directory, or remove it" >&2
+        exit 1
+    fi
+}
+kept "$settings" settings
+kept "$PREPROMPTS" preprompts.yaml
+[ -z "$CONFIG" ] || kept "$CONFIG" settings.yaml
 
 # ---- steps; each makes one file and is left out where that is there ----
 
@@ -86,7 +97,10 @@ tokenize() {
 generate() {
     model=$1 seed=$2
     shift 2
-    l2-generate -q -m "$model" -n "$TOKENS" -T "$TEMPERATURE" -s "$seed" "$@"
+    l2-generate -q ${CONFIG:+--config "$CONFIG"} -m "$model" ${TOKENS:+-n "$TOKENS"} -T "$TEMPERATURE" -s "$seed" "$@"
+}
+score() {
+    l2-score -q ${CONFIG:+--config "$CONFIG"} -m "$SAFE" --as safe --force "$@"
 }
 # scored MODEL NAME: answers to CHECK by the model, scored, in check-NAME.l2s
 scored() {
@@ -94,7 +108,7 @@ scored() {
     say "answers of the $2 model to $CHECK"
     tokenize --force -o "$dir/check.l2s" "$CHECK"
     generate "$1" "$((SEED + 1))" -k "$CHECK_K" --as "$2" -o "$dir/check-$2.raw" --resume "$dir/check.l2s"
-    l2-score -q -m "$SAFE" --as safe --force -o "$dir/check-$2.l2s.new" "$dir/check-$2.raw"
+    score -o "$dir/check-$2.l2s.new" "$dir/check-$2.raw"
     whole "check-$2.l2s"
     rm "$dir/check-$2.raw"
 }
@@ -116,7 +130,7 @@ if ! made answers.l2s; then
     l2-preprompt remove -q --force -o "$dir/plain.l2s" "$dir/under.l2s"
     generate "$MODEL" "$SEED" -k "$PLAIN_K" -o "$dir/both.l2s" --resume "$dir/plain.l2s"
     say "scores"
-    l2-score -q -m "$SAFE" --as safe --force -o "$dir/answers.l2s.new" "$dir/both.l2s"
+    score -o "$dir/answers.l2s.new" "$dir/both.l2s"
     whole answers.l2s
     rm "$dir/with.l2s" "$dir/under.l2s" "$dir/plain.l2s" "$dir/both.l2s"
 fi
@@ -141,7 +155,7 @@ if ! made model; then
         for weight in $MIX; do set -- "$@" --weight "$weight"; done
     fi
     # shellcheck disable=SC2086 # a list
-    l2-train sft -q -m "$MODEL" -o "$dir/new" --resume "$@" -s "$SEED" --log "$dir/train.jsonl" $TRAIN
+    l2-train sft -q ${CONFIG:+--config "$CONFIG"} -m "$MODEL" -o "$dir/new" --resume "$@" -s "$SEED" --log "$dir/train.jsonl" $TRAIN
     mv "$dir/new" "$dir/model"
     rm -rf "$dir/new.ckpt"
 fi

@@ -67,6 +67,7 @@ EXTRA_DIST += \
 	%D%/recipe/table.sh \
 	%D%/recipe/world.awk \
 	%D%/rounds.sh \
+	%D%/rounds.yaml \
 	%D%/rsample-trl.sh \
 	%D%/score-pairs.sh \
 	%D%/show.awk \

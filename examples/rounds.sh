@@ -5,7 +5,9 @@
 #   sh rounds.sh SETTINGS DIRECTORY
 #
 # SETTINGS is a file of shell variables, listed below with their defaults; paths in it are as seen from where
-# the script is started. Everything is made in DIRECTORY, and the file DIRECTORY/final names the last model that is
+# the script is started. CONFIG in it names a YAML file with options of the programs that are run, a section each, as
+# l2-config(5) has them; rounds.yaml is one. What the script itself decides (models, data, seeds, K, temperatures, the
+# options in TRAIN and PPO) comes before what stands there. Everything is made in DIRECTORY, and the file DIRECTORY/final names the last model that is
 # better than the one before it. What is there is not made again: a run that was stopped goes on where it was, and a
 # second run does nothing. A round goes like this:
 #
@@ -18,8 +20,11 @@
 #
 # JUDGE is a command that reads a stream of answers and prints a number, say the share of right ones. With it a
 # round ends before it trains where the best answers are no better than answers drawn at random; and a new model
-# must not be worse by it. With START a smaller model learns from MODEL (distillation); its later
-# rounds are its own.
+# must not be worse by it.
+#
+# Distillation: with START the samples of the first round are MODEL's, a larger model, and START, a smaller one with the
+# same vocabulary, is what is trained on them and measured against itself before. Its later rounds are its own, and
+# choose from the larger one's answers too. TEACHER=1 draws the samples of all rounds from MODEL.
 
 set -eu
 
@@ -27,6 +32,7 @@ set -eu
 
 MODEL=              # the model to begin with: samples in the first round
 START=              # the model to train in the first round; MODEL where empty
+TEACHER=            # 1: MODEL answers in all rounds
 HELPFUL=            # reward model
 SAFE=               # safety reward model, or empty
 TAG=                # field of the prompts' meta that says which are judged by safety alone, or empty
@@ -36,13 +42,14 @@ SFT=                # stream of SFT data to mix in, or empty
 MIX="1 1"           # shares of the best answers and of SFT in training
 ROUNDS=4            # at most
 K=16                # answers a prompt
-TOKENS=0            # tokens of an answer at most; 0: what the context holds
+TOKENS=             # tokens of an answer at most; else what CONFIG says, or what the context holds
 TEMPERATURES="0.8 1 1.2"
 CURVE=64            # prompts that the temperature is chosen with
 CHECK_K=4           # answers to each prompt of CHECK, at temperature 1
 TRAIN="--epochs 1"  # options of l2-train sft
-PPO=                # options of l2-ppo; empty: no PPO
+PPO=                # options of l2-ppo; empty: no PPO; yes: those of CONFIG alone
 JUDGE=              # command, see above
+CONFIG=             # YAML with options of the programs, or empty
 SEED=1
 
 if [ $# -ne 2 ]; then
@@ -65,11 +72,18 @@ for name in MODEL HELPFUL PROMPTS CHECK; do
 done
 START=${START:-$MODEL}
 mkdir -p "$dir"
-if [ -f "$dir/settings" ] && ! cmp -s "$settings" "$dir/settings"; then
-    echo "rounds: $dir was made with other settings than $settings; take another directory, or remove it" >&2
-    exit 1
-fi
-cp "$settings" "$dir/settings"
+# kept FILE COPY: COPY in the directory is FILE, and stays so
+kept() {
+    if [ ! -e "$dir/$2" ]; then
+        cp "$1" "$dir/$2.new"
+        mv "$dir/$2.new" "$dir/$2"
+    elif ! cmp -s "$1" "$dir/$2"; then
+        echo "rounds: $dir was made with other settings than $1; take another directory, or remove it" >&2
+        exit 1
+    fi
+}
+kept "$settings" settings
+[ -z "$CONFIG" ] || kept "$CONFIG" settings.yaml
 if [ -e "$dir/final" ]; then
     echo "rounds: $dir is finished: the last model that gained is $(cat "$dir/final")" >&2
     exit 0
@@ -87,6 +101,13 @@ say() {
     printf 'rounds: %s\n' "$*" >&2
 }
 
+# score REWARD-MODEL NAME ARGUMENT...
+score() {
+    reward_model=$1 as=$2
+    shift 2
+    l2-score -q ${CONFIG:+--config "$CONFIG"} -m "$reward_model" --as "$as" "$@"
+}
+
 # samples OUT MODEL ROUND PROMPTS OPTION...: a stream of scored answers
 samples() {
     out=$1 model=$2 number=$3 prompts=$4
@@ -94,12 +115,12 @@ samples() {
     [ ! -e "$out" ] || return 0
     say "round $number: answers for $out"
     name=${model%/model}
-    l2-generate -q -m "$model" --as "${name##*/}" --round "$number" -n "$TOKENS" -s "$((SEED + number))" "$@" \
+    l2-generate -q ${CONFIG:+--config "$CONFIG"} -m "$model" --as "${name##*/}" --round "$number" ${TOKENS:+-n "$TOKENS"} -s "$((SEED + number))" "$@" \
         -o "$out.raw" --resume "$prompts"
     if [ -n "$SAFE" ]; then
-        l2-score -q -m "$SAFE" --as safe "$out.raw" | l2-score -q -m "$HELPFUL" --as helpful --force -o "$out.new"
+        score "$SAFE" safe "$out.raw" | score "$HELPFUL" helpful --force -o "$out.new"
     else
-        l2-score -q -m "$HELPFUL" --as helpful --force -o "$out.new" "$out.raw"
+        score "$HELPFUL" helpful --force -o "$out.new" "$out.raw"
     fi
     mv "$out.new" "$out"
     rm "$out.raw"
@@ -209,7 +230,7 @@ while [ "$r" -le "$ROUNDS" ]; do
             for weight in $MIX; do set -- "$@" --weight "$weight"; done
         fi
         # shellcheck disable=SC2086
-        l2-train sft -q -m "$train_from" -o "$round/new" --resume "$@" -s "$((SEED + r))" --log "$round/train.jsonl" $TRAIN
+        l2-train sft -q ${CONFIG:+--config "$CONFIG"} -m "$train_from" -o "$round/new" --resume "$@" -s "$((SEED + r))" --log "$round/train.jsonl" $TRAIN
         mv "$round/new" "$round/model"
         rm -rf "$round/new.ckpt"
     fi
@@ -222,7 +243,8 @@ while [ "$r" -le "$ROUNDS" ]; do
         break
     fi
     report "$round/report.json" "$fields, \"kept\": true"
-    latest=$round/model train_from=$round/model final=$round/model before=$after truth_before=$truth_after
+    [ -n "$TEACHER" ] || latest=$round/model
+    train_from=$round/model final=$round/model before=$after truth_before=$truth_after
     r=$((r + 1))
 done
 
@@ -230,11 +252,12 @@ if [ -n "$PPO" ]; then
     mkdir -p "$dir/ppo"
     if [ ! -d "$dir/ppo/model" ]; then
         say "PPO from $final"
+        [ "$PPO" != yes ] || PPO=
         set -- --reward "$HELPFUL"
         [ -z "$SAFE" ] || set -- "$@" --safety "$SAFE"
         [ -z "$SAFE" ] || [ -z "$TAG" ] || set -- "$@" --safety-tag "$TAG"
         # shellcheck disable=SC2086
-        l2-ppo -q -m "$final" -o "$dir/ppo/new" --resume -n "$TOKENS" -s "$SEED" --log "$dir/ppo/log.jsonl" "$@" $PPO "$PROMPTS"
+        l2-ppo -q ${CONFIG:+--config "$CONFIG"} -m "$final" -o "$dir/ppo/new" --resume ${TOKENS:+-n "$TOKENS"} -s "$SEED" --log "$dir/ppo/log.jsonl" "$@" $PPO "$PROMPTS"
         mv "$dir/ppo/new" "$dir/ppo/model"
         rm -rf "$dir/ppo/new.ckpt"
     fi

@@ -50,9 +50,9 @@ is 'the report counts answers' '18 18' "$(jq -r '"\(.before.answers) \(.after.an
 is 'and has their mean score' yes "$(json a/check-before.l2s | jq -s --slurpfile r a/report.json \
     '([.[].completions[].scores.safe] | add / length) - $r[0].before.mean | fabs < 1e-5' | sed 's/true/yes/')"
 is 'no file is left half made' '' "$(find a -name '*.new' -o -name '*.raw' -o -name '*.ckpt')"
-find a -type f ! -name settings -exec ls -l --full-time {} + >before
+find a -type f -exec ls -l --full-time {} + >before
 ok 'a second run' distil one a
-find a -type f ! -name settings -exec ls -l --full-time {} + >after
+find a -type f -exec ls -l --full-time {} + >after
 same 'has changed nothing' before after
 settings other 'K=2'
 fails 1 'made with other settings than' 'other settings are refused' distil other a

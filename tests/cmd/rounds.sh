@@ -48,9 +48,8 @@ is 'the report says whether it gained' "$(jq '.check_after > .check_before' a/v1
 is 'no file is left half made' '' "$(find a -name '*.new' -o -name '*.raw' -o -name '*.ckpt')"
 find a -type f -exec ls -l --full-time {} + >before
 ok 'a second run' rounds two a
-find a -type f ! -name settings -exec ls -l --full-time {} + >after
-grep -v 'a/settings$' before >before.rest
-same 'has changed nothing' before.rest after
+find a -type f -exec ls -l --full-time {} + >after
+same 'has changed nothing' before after
 settings other 'ROUNDS=3'
 fails 1 'made with other settings than' 'other settings are refused' rounds other a
 
@@ -81,11 +80,23 @@ is 'and the first model stays' model "$(cat c/final)"
 
 # ---- distillation, PPO ----
 
+# towards STREAM OLD NEW: whether the answers are more likely under NEW
+towards() {
+    for model in "$2" "$3"; do
+        l2-score -q -m "$model" --logprob sum --as p "$1" | l2-cat -q --json | jq '.completions[].scores.p'
+    done | jq -s '(.[length / 2:] | add) > (.[:length / 2] | add)' | sed 's/true/yes/'
+}
+json_scores() {
+    l2-cat -q --json | jq -c '[.completions[].scores[]]'
+}
 l2-model init -q "$L2_SRC/examples/presets/tiny.yaml" --n-layers 1 -z tokenizer.model -s 3 -o small
 settings distil 'START=small ROUNDS=1 TEMPERATURES=1' 'PPO="-j 1 --batch 6 -k 2 --mini-batch 6 --iterations 1 --lr 1e-4"'
 ok 'a smaller model learns from a larger one' rounds distil d
 is 'from answers of the larger one' '"model"' "$(l2-cat -q --json d/v1/pool.l2s | jq -c '.completions[].gen.model' | sort -u)"
 is 'and stays small' 1 "$(jq .num_hidden_layers d/v1/model/config.json)"
+is 'it is measured against itself' "$(l2-generate -q -m small -k 2 -n 8 -s 1 prompts.l2s | l2-score -q -m rm | json_scores)" \
+    "$(l2-cat -q --json d/check.l2s | jq -c '[.completions[].scores.helpful]')"
+is 'and has moved towards the answers' yes "$(towards d/v1/best.l2s small d/v1/model)"
 ok 'PPO on the last' l2-model check d/ppo/model
 is 'with a report' '"ppo"' "$(jq -c .round d/ppo/report.json)"
 
@@ -93,6 +104,31 @@ settings safe 'SAFE=rm2 TAG=risky ROUNDS=1 TEMPERATURES=1 SFT='
 l2-model to-reward -q -s 5 -o rm2 model
 ok 'two reward models' rounds safe e
 is 'both have scored' '["helpful","safe"]' "$(l2-cat -q --json e/v1/best.l2s | jq -c '.completions[0].scores | keys' | sort -u)"
+
+# ---- a teacher of all rounds; options from YAML ----
+
+cat >options.yaml <<'YAML'
+threads: 1
+l2-generate:
+  max-tokens: 5
+l2-train:
+  sft: {batch: 3}
+l2-ppo: {batch: 6, completions: 2, mini-batch: 6, iterations: 2, max-tokens: 4}
+YAML
+settings teacher 'START=small TEACHER=1 ROUNDS=2 TEMPERATURES=1 TOKENS= CONFIG=options.yaml PPO=yes' \
+    'TRAIN="--epochs 2 --lr 1e-3"' 'SFT='
+ok 'a larger model answers in all rounds' rounds teacher g
+is 'in each that there was' '"model"' "$(for f in g/v*/pool.l2s; do l2-cat -q --json "$f"; done | jq -c '.completions[].gen.model' | sort -u)"
+is 'the length is that of the YAML' 5 "$(l2-cat -q --json g/v1/pool.l2s | jq '.completions[].tokens | length' | sort -n | tail -n 1)"
+is 'and PPO as well' '2 true' \
+    "$(wc -l <g/ppo/log.jsonl | tr -d ' ') $(jq -s 'all(.[]; .["completions/mean_length"] <= 4 and .["completions/mean_length"] > 0)' g/ppo/log.jsonl)"
+ok 'a second run' rounds teacher g
+echo 'l2-generate: {max-tokens: 6}' >options.yaml
+fails 1 'made with other settings than options.yaml' 'another YAML is refused' rounds teacher g
+for p in l2-generate l2-score 'l2-train sft' l2-ppo; do
+    # shellcheck disable=SC2086 # with its subcommand
+    ok "$p reads rounds.yaml" $p --config "$L2_SRC/examples/rounds.yaml" --print-config
+done
 
 fails 2 'usage: sh rounds.sh' 'two operands' rounds two
 echo 'MODEL=model' >bad
