@@ -223,6 +223,11 @@ l2_unit_tests += tests/unit/test_prefs
 tests_unit_test_prefs_SOURCES = %D%/unit/test_prefs.c
 tests_unit_test_prefs_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_preprompt
+tests_unit_test_preprompt_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/test_preprompt.c \
+	%D%/unit/tokenizers.c %D%/unit/tokenizers.h
+tests_unit_test_preprompt_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_quantised
 tests_unit_test_quantised_SOURCES = %D%/unit/test_quantised.c
 tests_unit_test_quantised_LDADD = $(l2_test_libs)
@@ -363,6 +368,12 @@ tests_fuzz_fuzz_config_SOURCES = %D%/fuzz/fuzz_config.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_config_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_config_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_flags)
+
+check_PROGRAMS += tests/fuzz/fuzz_constraints
+tests_fuzz_fuzz_constraints_SOURCES = %D%/fuzz/fuzz_constraints.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_constraints_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_constraints_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_constraints_LDFLAGS = $(fuzz_flags)
 
 check_PROGRAMS += tests/fuzz/fuzz_expr
 tests_fuzz_fuzz_expr_SOURCES = %D%/fuzz/fuzz_expr.c $(fuzz_common)
