@@ -101,6 +101,19 @@ static int set_value_key(const struct l2_yaml *y, void *to, const char *key,
     return L2_END;
 }
 
+/* A form that is full of holes and a long value are not what anybody means. */
+static int check_length(const struct l2_yaml *y, const char *form, const char *value,
+                        const yaml_node_t *where, struct l2_err *err)
+{
+    size_t n = strlen(form), holes = 0, each = strlen(value);
+    for (const char *s = form; (s = strstr(s, "{}")); s += 2)
+        holes++;
+    if (holes > 0 && each > (MAX_TEXT - n) / holes)
+        return l2_yaml_at(y, where, err, "'%.64s' with this value: want %d bytes at most", form,
+                          (int)MAX_TEXT);
+    return L2_OK;
+}
+
 /* Adds a value; where is what it was read from. */
 static int add_value(const struct l2_yaml *y, struct value_in *in, const yaml_node_t *where,
                      struct l2_err *err)
@@ -109,7 +122,13 @@ static int add_value(const struct l2_yaml *y, struct value_in *in, const yaml_no
     const yaml_node_t *obeys = in->obeys ? in->obeys : in->one->obeys;
     if (in->one->rd->n_values++ == MAX_VALUES)
         return l2_yaml_at(y, where, err, "more than %d values in all", (int)MAX_VALUES);
-    int r = l2_grow(&x->values, x->n_values, &x->cap, 1, sizeof *x->values, err);
+    int r = check_length(y, x->instruction, in->text, where, err);
+    if (r == L2_OK && x->brief)
+        r = check_length(y, x->brief, in->text, where, err);
+    if (r == L2_OK && obeys)
+        r = check_length(y, (const char *)obeys->data.scalar.value, in->text, where, err);
+    if (r == L2_OK)
+        r = l2_grow(&x->values, x->n_values, &x->cap, 1, sizeof *x->values, err);
     if (r != L2_OK)
         return r;
     struct l2_constraint_value *value = &x->values[x->n_values++];

@@ -52,5 +52,6 @@ replay tokjson "$golden"/tokenizer/*.json
 printf 'tagged || "a b" < logit(0.15) ? min(r, 2, -x) : sigmoid(length / 1e2) * 3' >expression
 replay expr expression
 replay rules "$L2_SRC"/examples/rules/*.yaml
+replay constraints "$L2_SRC/examples/gatt/constraints.yaml"
 replay near "$L2_SRC/README.md"
 finish

@@ -182,6 +182,17 @@ static void test_bad_yaml(void **state)
         assert_int_equal(l2_buf_append_str(&b, "x,", &err), L2_OK);
     assert_int_equal(l2_buf_append(&b, "]\n", 3, &err), L2_OK);
     check_bad((const char *)b.data, L2_CORRUPT, 1);
+    /* nor do long values in many places */
+    b.len = 0;
+    assert_int_equal(l2_buf_append_str(&b, "constraints:\n  - name: a\n    instruction: '", &err),
+                     L2_OK);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(l2_buf_append_str(&b, "{}", &err), L2_OK);
+    assert_int_equal(l2_buf_append_str(&b, "'\n    values: [short,\n", &err), L2_OK);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(l2_buf_append_str(&b, "v", &err), L2_OK);
+    assert_int_equal(l2_buf_append(&b, "]\n", 3, &err), L2_OK);
+    check_bad((const char *)b.data, L2_CORRUPT, 5);
     l2_buf_release(&b);
 }
 
