@@ -411,6 +411,12 @@ nodist_tests_fuzz_fuzz_near_SOURCES = $(fuzz_main)
 tests_fuzz_fuzz_near_LDADD = $(l2_model_libs)
 tests_fuzz_fuzz_near_LDFLAGS = $(fuzz_flags)
 
+check_PROGRAMS += tests/fuzz/fuzz_preprompts
+tests_fuzz_fuzz_preprompts_SOURCES = %D%/fuzz/fuzz_preprompts.c $(fuzz_common)
+nodist_tests_fuzz_fuzz_preprompts_SOURCES = $(fuzz_main)
+tests_fuzz_fuzz_preprompts_LDADD = $(l2_model_libs)
+tests_fuzz_fuzz_preprompts_LDFLAGS = $(fuzz_flags)
+
 check_PROGRAMS += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_SOURCES = %D%/fuzz/fuzz_record.c $(fuzz_common)
 nodist_tests_fuzz_fuzz_record_SOURCES = $(fuzz_main)

@@ -53,5 +53,6 @@ printf 'tagged || "a b" < logit(0.15) ? min(r, 2, -x) : sigmoid(length / 1e2) * 
 replay expr expression
 replay rules "$L2_SRC"/examples/rules/*.yaml
 replay constraints "$L2_SRC/examples/gatt/constraints.yaml"
+replay preprompts "$L2_SRC/examples/preprompts.yaml"
 replay near "$L2_SRC/README.md"
 finish
