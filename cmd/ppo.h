@@ -67,8 +67,16 @@ struct l2_ppo_run {
     uint64_t new_tokens;
 };
 
-/* Model, prompts, reward models and policy, in this order. L2_END: the prompts are incomplete, which
- * has been told. */
+#define L2_PPO_ROWS 256 /* of a pass of an engine */
+
+/* Positions of a rollout at most, and bytes for the keys and values of that many in a model. */
+uint32_t l2_ppo_longest(const struct l2_ppo_run *r);
+uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp, size_t sequences);
+/* Of the engine that draws that many completions. */
+struct l2_engine_opts l2_ppo_engine_opts(const struct l2_ppo_run *r, size_t sequences);
+
+/* Model, prompts, reward models and policy, in this order. L2_END: the prompts are incomplete,
+ * which has been told. */
 int l2_ppo_open(struct l2_ppo_run *r, struct l2_err *err) L2_MUST_CHECK;
 void l2_ppo_close(struct l2_ppo_run *r);
 

@@ -16,8 +16,6 @@
 #include "text/encode.h"
 #include "util/newfile.h"
 
-#define ROWS 256 /* of a pass of the engine */
-
 /* ---- workers ---- */
 
 /* Every record of the batch through the worker, in order. */
@@ -76,16 +74,14 @@ static int merge(struct l2_ppo_run *r, struct l2_params **out, struct l2_err *er
     return rc;
 }
 
-/* Keys and values of ROWS sequences, or of as many as there are. */
-static uint64_t kv_bytes(const struct l2_ppo_run *r, size_t sequences)
+/* Keys and values of as many sequences as a pass has rows, or of as many as there are. */
+uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp, size_t sequences)
 {
-    const struct l2_hparams *hp = &r->params->hp;
     uint64_t block = l2_kv_block_bytes(hp, L2_KV_F32);
-    uint64_t n = sequences < ROWS ? sequences : ROWS;
+    uint64_t n = sequences < L2_PPO_ROWS ? sequences : L2_PPO_ROWS;
+    uint32_t longest = l2_ppo_longest(r);
     uint64_t wanted =
-        block *
-        l2_kv_blocks_for(r->ppo_opts.max_rows < hp->context ? r->ppo_opts.max_rows : hp->context) *
-        (n + 1);
+        block * l2_kv_blocks_for(longest < hp->context ? longest : hp->context) * (n + 1);
     uint64_t least = block * (l2_kv_blocks_for(hp->context) + 1);
     uint64_t most = r->args->kv_bytes > 0 ? r->args->kv_bytes : (uint64_t)1 << 30;
     if (wanted > most)
@@ -93,14 +89,19 @@ static uint64_t kv_bytes(const struct l2_ppo_run *r, size_t sequences)
     return wanted > least ? wanted : least;
 }
 
+struct l2_engine_opts l2_ppo_engine_opts(const struct l2_ppo_run *r, size_t sequences)
+{
+    return (struct l2_engine_opts){.backend = &l2_backend_native,
+                                   .pool = r->pool,
+                                   .max_rows = L2_PPO_ROWS,
+                                   .max_outputs = L2_PPO_ROWS,
+                                   .kv_bytes = l2_ppo_kv_bytes(r, &r->model->hp, sequences),
+                                   .kv_type = L2_KV_F32};
+}
+
 static int policy_open(struct l2_ppo_run *r, struct policy *p, size_t sequences, struct l2_err *err)
 {
-    struct l2_engine_opts o = {.backend = &l2_backend_native,
-                               .pool = r->pool,
-                               .max_rows = ROWS,
-                               .max_outputs = ROWS,
-                               .kv_bytes = kv_bytes(r, sequences),
-                               .kv_type = L2_KV_F32};
+    struct l2_engine_opts o = l2_ppo_engine_opts(r, sequences);
     int rc = r->args->lora_rank > 0 ? merge(r, &p->merged, err) : L2_OK;
     if (rc == L2_OK)
         rc = l2_params_view(&p->model, p->merged ? p->merged : r->params, err);

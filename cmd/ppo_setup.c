@@ -134,23 +134,46 @@ static int open_prompts(struct l2_ppo_run *r, struct l2_err *err)
     return rc;
 }
 
+uint32_t l2_ppo_longest(const struct l2_ppo_run *r)
+{
+    size_t all = r->model->hp.context;
+    if (r->args->max_tokens > 0 && r->longest + (size_t)r->args->max_tokens < all)
+        all = r->longest + (size_t)r->args->max_tokens;
+    return (uint32_t)all;
+}
+
 /* ---- models ---- */
 
+static int check_reward(const struct l2_ppo_run *r, const struct l2_model *m, struct l2_err *err)
+{
+    const struct l2_hparams *hp = &m->hp;
+    if (hp->head != L2_HEAD_LABELS || hp->n_labels != 1)
+        return l2_err_at(err, L2_ARGUMENT, m->path, -1, "is no reward model: want one label");
+    if (hp->vocab_size < r->model->hp.vocab_size)
+        return l2_err_at(err, L2_ARGUMENT, m->path, -1, "has %u rows, and the policy %u",
+                         (unsigned)hp->vocab_size, (unsigned)r->model->hp.vocab_size);
+    return L2_OK;
+}
+
+/* The second one takes what it has in common with the first from there. */
 static int open_reward(struct l2_ppo_run *r, struct l2_loaded *out, const char *path,
                        struct l2_err *err)
 {
-    struct l2_model_settings s = {.model = path, .batch = 256, .kv_bytes = r->args->kv_bytes};
+    struct l2_model_settings s = {
+        .model = path, .batch = L2_PPO_ROWS, .kv_type = L2_KV_F32, .lender = r->helpfulness.engine};
+    struct l2_model *m;
     if (!path)
         return L2_OK;
-    int rc = l2_load(out, r->cli, &s, (uint32_t)s.batch, 0, err);
+    int rc = l2_model_open(&m, path, err);
     if (rc != L2_OK)
         return rc;
-    const struct l2_hparams *hp = &out->model->hp;
-    if (hp->head != L2_HEAD_LABELS || hp->n_labels != 1)
-        return l2_err_at(err, L2_ARGUMENT, path, -1, "is no reward model: want one label");
-    if (hp->vocab_size < r->model->hp.vocab_size)
-        return l2_err_at(err, L2_ARGUMENT, path, -1, "has %u rows, and the policy %u",
-                         (unsigned)hp->vocab_size, (unsigned)r->model->hp.vocab_size);
+    rc = check_reward(r, m, err);
+    s.kv_bytes = l2_ppo_kv_bytes(r, &m->hp, (size_t)r->args->batch);
+    l2_model_close(m);
+    if (rc == L2_OK)
+        rc = l2_load(out, r->cli, &s, L2_PPO_ROWS, 0, err);
+    if (rc != L2_OK)
+        return rc;
     return l2_buf_printf(&r->settings, err, "reward-model %s\n", r->cli->model_id);
 }
 
@@ -176,11 +199,8 @@ static int open_policy(struct l2_ppo_run *r, struct l2_err *err)
 
 static uint32_t choose_rows(const struct l2_ppo_run *r)
 {
-    size_t all = r->model->hp.context;
-    if (r->args->max_tokens > 0 && r->longest + (size_t)r->args->max_tokens < all)
-        all = r->longest + (size_t)r->args->max_tokens;
-    size_t rows = r->args->rows > 0 ? (size_t)r->args->rows : 1024;
-    return (uint32_t)(rows > all ? rows : all);
+    uint32_t longest = l2_ppo_longest(r), rows = r->args->rows > 0 ? (uint32_t)r->args->rows : 1024;
+    return rows > longest ? rows : longest;
 }
 
 static void set_opts(struct l2_ppo_run *r)
@@ -217,19 +237,23 @@ static void set_opts(struct l2_ppo_run *r)
     };
 }
 
-static uint64_t reward_bytes(const struct l2_loaded *l)
+static uint64_t engine_bytes(struct l2_engine_memory m)
 {
-    uint64_t weights = 0, work = 0, kv = 0;
-    if (l->engine)
-        l2_engine_memory(l->engine, &weights, &work, &kv);
-    return weights + work + kv;
+    return m.weights + m.work + m.kv;
 }
 
 static void report_plan(struct l2_ppo_run *r)
 {
-    struct l2_ppo_plan p = l2_ppo_plan(&r->model->hp, &r->ppo_opts);
+    const struct l2_hparams *hp = &r->model->hp;
+    struct l2_ppo_plan p = l2_ppo_plan(hp, &r->ppo_opts);
+    struct l2_engine_opts eo = l2_ppo_engine_opts(r, (size_t)r->args->batch);
+    struct l2_engine_memory policy_engine = l2_engine_plan(hp, L2_F32, &eo), rewards[2] = {{0}};
+    const struct l2_loaded *loaded[] = {&r->helpfulness, &r->safety};
     bool shared = r->args->lora_rank > 0;
-    uint64_t policy = l2_hparams_parameters(&r->model->hp) * (shared ? 2 : 4);
+    uint64_t n = l2_hparams_parameters(hp), policy = n * (shared ? 2 : 4);
+    for (size_t i = 0; i < 2; i++)
+        if (loaded[i]->engine)
+            rewards[i] = l2_engine_memory(loaded[i]->engine);
     const struct l2_memory_part parts[] = {
         {"policy", policy},
         {"reference", shared ? 0 : policy},
@@ -237,9 +261,13 @@ static void report_plan(struct l2_ppo_run *r)
         {"moments", p.moments},
         {"adapters", p.adapters},
         {"activations", p.activations},
-        {"generation", l2_hparams_parameters(&r->model->hp) * (shared ? 8 : 4)},
-        {"reward_models", reward_bytes(&r->helpfulness) + reward_bytes(&r->safety)}};
+        {"generation", engine_bytes(policy_engine) + (shared ? 4 * n : 0)},
+        {"reward_models", engine_bytes(rewards[0]) + engine_bytes(rewards[1])}};
     l2_report_memory(r->cli, parts, sizeof parts / sizeof *parts);
+    if (rewards[1].lent > 0)
+        l2_cli_note(r->cli,
+                    "memory: %.1f MiB of the safety reward model are those of the helpfulness one",
+                    (double)rewards[1].lent / 1048576);
 }
 
 static int open_params(struct l2_ppo_run *r, struct l2_err *err)
@@ -255,6 +283,7 @@ static int open_params(struct l2_ppo_run *r, struct l2_err *err)
     l2_params_load(r->params, r->model, r->pool);
     if (r->ref)
         l2_params_load(r->ref, r->model, r->pool);
+    l2_model_drop(r->model);
     return l2_ppo_new(&r->ppo, r->params, r->ref, &r->ppo_opts, err);
 }
 
@@ -298,8 +327,8 @@ void l2_ppo_close(struct l2_ppo_run *r)
     l2_ppo_free(r->ppo);
     l2_params_free(r->params);
     l2_params_free(r->ref);
+    l2_unload(&r->safety); /* which may borrow from the other */
     l2_unload(&r->helpfulness);
-    l2_unload(&r->safety);
     l2_stop_free(r->pattern);
     l2_ppo_batch_free(&r->prompts);
     l2_ppo_batch_free(&r->held);

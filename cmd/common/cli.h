@@ -52,6 +52,7 @@ struct l2_subcommand {
 enum l2_verbosity { L2_QUIET = 0, L2_NORMAL = 1, L2_VERBOSE = 2 };
 
 /* Targets of L2_ROWS_MODEL. */
+struct l2_engine;
 struct l2_model_settings {
     const char *model;
     const char *vocab;
@@ -65,6 +66,7 @@ struct l2_model_settings {
     int overlong;           /* enum l2_overlong */
     bool no_prefix_sharing;
     bool unordered; /* records are written as they finish */
+    const struct l2_engine *lender; /* of packed weights, see l2_engine_opts; or NULL */
 };
 
 /* Settings of the shared rows, filled before run() is called. */

@@ -77,7 +77,6 @@ static uint64_t choose_kv_bytes(const struct l2_model *m, const struct l2_model_
 static int build_engine(struct l2_loaded *l, struct l2_cli *cli, const struct l2_model_settings *s,
                         uint32_t max_outputs, uint32_t n_layers, struct l2_err *err)
 {
-    uint64_t weights, work, kv;
     const struct l2_hparams *hp = &l->model->hp;
     struct l2_engine_opts o = {
         .backend = l2_model_backends[s->backend],
@@ -90,18 +89,20 @@ static int build_engine(struct l2_loaded *l, struct l2_cli *cli, const struct l2
         .no_head = n_layers != 0,
         .pack = packing(s),
         .no_prefix_sharing = s->no_prefix_sharing,
+        .lender = s->lender,
     };
     int r = l2_engine_new(&l->engine, l->model, &o, err);
     if (r < 0)
         return r;
     o.backend->describe(l->kernels, sizeof l->kernels);
-    l2_engine_memory(l->engine, &weights, &work, &kv);
+    l2_model_drop(l->model);
+    struct l2_engine_memory memory = l2_engine_memory(l->engine);
     l2_cli_verbose(cli,
                    "%s: %" PRIu64 " parameters, context %u; %s backend (%s), %d threads; memory: "
                    "weights %.1f MiB, work %.1f MiB, keys and values %.1f MiB%s",
                    s->model, l2_hparams_parameters(hp), (unsigned)hp->context, o.backend->name,
-                   l->kernels, l2_pool_threads(l->pool), mib(weights), mib(work), mib(kv),
-                   s->kv_bytes != 0 ? "" : " (chosen; see --kv-memory)");
+                   l->kernels, l2_pool_threads(l->pool), mib(memory.weights), mib(memory.work),
+                   mib(memory.kv), s->kv_bytes != 0 ? "" : " (chosen; see --kv-memory)");
     return L2_OK;
 }
 

@@ -85,6 +85,12 @@ void l2_model_close(struct l2_model *m)
     free(m);
 }
 
+void l2_model_drop(const struct l2_model *m)
+{
+    for (size_t i = 0; i < m->n_maps; i++)
+        l2_map_drop(m->maps[i].data, m->maps[i].size);
+}
+
 const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role, uint32_t layer)
 {
     size_t i = l2_tensor_index(&m->hp, role, layer);

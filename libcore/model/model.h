@@ -24,6 +24,9 @@ struct l2_model {
 int l2_model_open(struct l2_model **out, const char *path, struct l2_err *err) L2_MUST_CHECK;
 void l2_model_close(struct l2_model *m);
 
+/* Its files will not be read again soon, or only few rows of them: they need not stay in memory. */
+void l2_model_drop(const struct l2_model *m);
+
 const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role,
                                         uint32_t layer);
 

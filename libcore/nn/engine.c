@@ -7,25 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kern/aligned.h"
+#include "kern/native_pack.h"
 #include "kern/ops.h"
 #include "util/num.h"
 
-/* n * width values of size bytes; NULL and *r set on failure, nothing where *r is set already. */
+/* n * width values of size bytes; NULL and *r set on failure, nothing where *r is set already. They
+ * are only counted where the engine is only planned. */
 static void *buffer(struct l2_engine *e, size_t n, size_t width, size_t size, int *r,
                     struct l2_err *err)
 {
     size_t values;
+    void *p = NULL;
     if (*r != L2_OK)
         return NULL;
     if (!l2_mul_size(n, width, &values)) {
         *r = l2_err_set(err, L2_LIMIT, "%zu rows of %zu values do not fit into memory", n, width);
         return NULL;
     }
-    void *p = l2_aligned_alloc(values, size, err);
-    if (p)
-        e->work_bytes += values * size;
-    else
+    if (!e->planned && !(p = l2_aligned_alloc(values, size, err)))
         *r = L2_MEMORY;
+    else
+        e->work_bytes += values * size;
     return p;
 }
 
@@ -96,10 +98,11 @@ int l2_engine_new(struct l2_engine **out, const struct l2_model *m,
     if (opts->n_layers > 0)
         run.n_layers = opts->n_layers;
     bool whole = opts->n_layers == 0;
+    e->opts.pack.lender = opts->lender ? &opts->lender->weights : NULL;
     r = l2_kv_pool_new(&e->kv, &run, opts->kv_type, opts->kv_bytes, err);
     if (r == L2_OK)
         r = l2_weights_init(&e->weights, m, opts->backend, run.n_layers, whole,
-                            whole && !opts->no_head, &opts->pack, opts->pool, err);
+                            whole && !opts->no_head, &e->opts.pack, opts->pool, err);
     if (r == L2_OK)
         r = alloc_buffers(e, err);
     if (r != L2_OK) {
@@ -151,11 +154,53 @@ uint32_t l2_engine_max_outputs(const struct l2_engine *e)
     return e->opts.max_outputs;
 }
 
-void l2_engine_memory(const struct l2_engine *e, uint64_t *weights, uint64_t *work, uint64_t *kv)
+struct l2_engine_memory l2_engine_memory(const struct l2_engine *e)
 {
     struct l2_hparams run = e->hp;
     run.n_layers = e->weights.n_layers;
-    *weights = e->weights.bytes;
-    *work = e->work_bytes;
-    *kv = l2_kv_pool_blocks(e->kv) * l2_kv_block_bytes(&run, e->opts.kv_type);
+    return (struct l2_engine_memory){.weights = e->weights.bytes,
+                                     .work = e->work_bytes,
+                                     .kv = l2_kv_pool_blocks(e->kv) *
+                                           l2_kv_block_bytes(&run, e->opts.kv_type),
+                                     .lent = e->weights.lent};
+}
+
+/* The embedding is read where it lies, unless it is the head, too. */
+static uint64_t planned_weights(const struct l2_hparams *hp, enum l2_dtype dtype,
+                                const struct l2_weights_opts *opts)
+{
+    const struct l2_pack_opts pack = {hp->head_dim, opts->type, opts->narrow};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < l2_tensor_count(hp); i++) {
+        const struct l2_tensor *part[1];
+        struct l2_tensor t = {.dtype = dtype};
+        struct l2_weight w;
+        enum l2_role role;
+        uint32_t layer;
+        l2_tensor_at(hp, i, &role, &layer);
+        l2_role_shape(hp, role, &t.rows, &t.cols);
+        part[0] = &t;
+        if (role == L2_T_EMBED && !hp->tied)
+            continue;
+        if (!l2_roles[role].decayed)
+            sum += (uint64_t)t.rows * t.cols * sizeof(float);
+        else if (l2_native_plan(&w, part, 1, &pack, NULL) == L2_OK)
+            sum += w.bytes;
+    }
+    return sum;
+}
+
+struct l2_engine_memory l2_engine_plan(const struct l2_hparams *hp, enum l2_dtype dtype,
+                                       const struct l2_engine_opts *opts)
+{
+    struct l2_engine e = {.hp = *hp, .opts = *opts, .planned = true};
+    struct l2_err err;
+    uint64_t block = l2_kv_block_bytes(hp, opts->kv_type);
+    uint64_t blocks = opts->kv_bytes / block;
+    e.weights.backend = opts->backend;
+    e.weights.head.rows = hp->head == L2_HEAD_LABELS ? hp->n_labels : hp->vocab_size;
+    (void)alloc_buffers(&e, &err);
+    return (struct l2_engine_memory){.weights = planned_weights(hp, dtype, &opts->pack),
+                                     .work = e.work_bytes,
+                                     .kv = blocks * block};
 }

@@ -18,7 +18,10 @@ struct l2_engine_opts {
     uint64_t kv_bytes;    /* memory for the KV cache */
     enum l2_kv_type kv_type;
     struct l2_weights_opts pack;
-    bool no_prefix_sharing; /* run every sequence from its start, whatever was run before */
+    const struct l2_engine *lender; /* packed weights that are the same are used, not packed again
+                                       (see l2_weights_opts, whose lender this is); it outlives this
+                                       engine; or NULL */
+    bool no_prefix_sharing;         /* run every sequence from its start, whatever was run before */
     uint32_t
         n_layers; /* run only the first n_layers, and then no final norm; 0: all and the norm */
     bool
@@ -52,7 +55,15 @@ bool l2_engine_shares_prefixes(const struct l2_engine *e);
 uint32_t l2_engine_max_rows(const struct l2_engine *e);
 uint32_t l2_engine_max_outputs(const struct l2_engine *e);
 /* Bytes held by packed weights, working memory, and the KV pool. */
-void l2_engine_memory(const struct l2_engine *e, uint64_t *weights, uint64_t *work, uint64_t *kv);
+struct l2_engine_memory {
+    uint64_t weights, work, kv;
+    uint64_t lent; /* packed weights of the lender's that it uses; not among weights */
+};
+struct l2_engine_memory l2_engine_memory(const struct l2_engine *e);
+/* The same of a native engine on a model with matrices of that type, before it is made; about,
+ * since matrices are padded. */
+struct l2_engine_memory l2_engine_plan(const struct l2_hparams *hp, enum l2_dtype dtype,
+                                       const struct l2_engine_opts *opts);
 
 /* Runs rows[0..n), appends their keys and values to the sequences (seq->len grows), and sets
  * *values to the outputs, valid until the next call (NULL when no row wants one). With the native

@@ -24,6 +24,7 @@ struct l2_engine {
     struct l2_engine_opts opts;
     struct l2_weights weights;
     struct l2_kv_pool *kv;
+    bool planned; /* nothing is allocated */
     uint64_t work_bytes;
     double *frequency; /* (head_dim / 2) */
 

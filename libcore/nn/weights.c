@@ -16,11 +16,74 @@ struct packing {
     struct l2_weights *w;
     const struct l2_model *m;
     struct l2_pack_opts opts;
+    const struct l2_weights *lender; /* that packs as opts say; or NULL */
     struct l2_pool *pool;
     bool cached; /* matrices come from w->cache */
     struct l2_err *err;
     int result; /* once it is not L2_OK nothing more is packed */
 };
+
+static enum l2_role head_role(const struct l2_hparams *hp)
+{
+    if (hp->head == L2_HEAD_LABELS)
+        return L2_T_SCORE;
+    return hp->tied ? L2_T_EMBED : L2_T_HEAD;
+}
+
+/* ---- matrices of another model that are the same ---- */
+
+static bool same_tensor(const struct l2_tensor *a, const struct l2_tensor *b)
+{
+    if (!b || a->dtype != b->dtype || a->quant != b->quant || a->rows != b->rows ||
+        a->cols != b->cols || a->interleaved != b->interleaved)
+        return false;
+    return a->data == b->data || memcmp(a->data, b->data, l2_tensor_row_size(a) * a->rows) == 0;
+}
+
+/* The matrix that begins with role. */
+static const struct l2_weight *matrix_of(const struct l2_weights *w, enum l2_role role,
+                                         uint32_t layer)
+{
+    if (!l2_roles[role].per_layer)
+        return role == head_role(&w->model->hp) ? &w->head : NULL;
+    if (layer >= w->n_layers)
+        return NULL;
+    const struct l2_layer_weights *l = &w->layers[layer];
+    switch (role) {
+    case L2_T_Q:
+        return &l->qkv;
+    case L2_T_O:
+        return &l->o;
+    case L2_T_GATE:
+        return &l->gate_up;
+    default:
+        return &l->down;
+    }
+}
+
+/* Whether the lender's matrix will do; then it is out. */
+static bool borrow(struct packing *p, struct l2_weight *out, const enum l2_role *roles,
+                   const struct l2_tensor *const *parts, size_t n_roles, uint32_t layer)
+{
+    const struct l2_weight *theirs = p->lender ? matrix_of(p->lender, roles[0], layer) : NULL;
+    if (!theirs || !theirs->data)
+        return false;
+    for (size_t i = 0; i < n_roles; i++)
+        if (!same_tensor(parts[i], l2_model_tensor(p->lender->model, roles[i], layer)))
+            return false;
+    *out = *theirs;
+    out->borrowed = true;
+    p->w->lent += out->bytes;
+    return true;
+}
+
+static bool packs_alike(const struct l2_weights *lender, const struct l2_weights *w)
+{
+    return lender->backend == w->backend && lender->pack.head_dim == w->pack.head_dim &&
+           lender->pack.type == w->pack.type && lender->pack.narrow == w->pack.narrow;
+}
+
+/* ---- packing ---- */
 
 static void pack(struct packing *p, struct l2_weight *out, const enum l2_role *roles,
                  size_t n_roles, uint32_t layer)
@@ -30,6 +93,8 @@ static void pack(struct packing *p, struct l2_weight *out, const enum l2_role *r
         return;
     for (size_t i = 0; i < n_roles; i++)
         parts[i] = l2_model_tensor(p->m, roles[i], layer);
+    if (borrow(p, out, roles, parts, n_roles, layer))
+        return;
     if (!p->cached) {
         p->result = p->w->backend->pack(out, parts, n_roles, &p->opts, p->pool, p->err);
     } else {
@@ -144,11 +209,17 @@ int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                     struct l2_err *err)
 {
     struct l2_pack_opts pack_opts = {m->hp.head_dim, opts->type, opts->narrow};
-    struct packing p = {w, m, pack_opts, pool, false, err, L2_OK};
+    struct packing p = {w, m, pack_opts, NULL, pool, false, err, L2_OK};
     uint8_t key[L2_SHA256_SIZE];
     memset(w, 0, sizeof *w);
     w->backend = backend;
+    w->model = m;
+    w->pack = pack_opts;
     w->embed = l2_model_tensor(m, L2_T_EMBED, 0);
+    if (opts->lender && !opts->cache && packs_alike(opts->lender, w))
+        p.lender = opts->lender;
+    if (p.lender && same_tensor(w->embed, p.lender->embed))
+        w->embed = p.lender->embed;
     w->layers = calloc(n_layers, sizeof *w->layers);
     if (!w->layers)
         return l2_err_memory(err, n_layers * sizeof *w->layers);
@@ -166,9 +237,7 @@ int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
     if (with_norm)
         w->norm = norm(&p, L2_T_NORM, 0);
     if (with_head) {
-        enum l2_role head = m->hp.head == L2_HEAD_LABELS ? L2_T_SCORE
-                            : m->hp.tied                 ? L2_T_EMBED
-                                                         : L2_T_HEAD;
+        enum l2_role head = head_role(&m->hp);
         pack(&p, &w->head, &head, 1, 0);
     }
     if (p.result == L2_OK && opts->cache && !p.cached)

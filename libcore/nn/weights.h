@@ -22,6 +22,9 @@ struct l2_weights_opts {
     bool narrow;       /* as struct l2_pack_opts */
     const char *cache; /* a file that packed weights are mapped from, written when it is absent or
                           was made of another model or in another way; native only; or NULL */
+    const struct l2_weights *lender; /* whose matrices are used where the tensors are the same to
+                                        the byte and would be packed alike; it and its model outlive
+                                        the borrower; or NULL */
 };
 
 /* Caller's storage; all zero is empty. */
@@ -34,10 +37,13 @@ struct l2_weights {
     struct l2_weight head;      /* or empty */
     struct l2_pack_cache cache; /* mapped where weights are borrowed */
     uint64_t bytes;             /* of all that is owned or mapped */
+    uint64_t lent;              /* of what is the lender's */
+    const struct l2_model *model;
+    struct l2_pack_opts pack;
 };
 
-/* Packs the first n_layers layers, and with_norm, with_head the rest, into w (empty). Release also
- * after failure. */
+/* Packs the first n_layers layers of m, which outlives w, and with_norm, with_head the rest, into w
+ * (empty). Release also after failure. */
 int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                     const struct l2_backend *backend, uint32_t n_layers, bool with_norm,
                     bool with_head, const struct l2_weights_opts *opts, struct l2_pool *pool,

@@ -160,7 +160,6 @@ int bench_model_new(struct bench_model **out, const struct l2_hparams *shape, co
                     struct l2_pool *pool, struct l2_engine_opts opts, struct l2_err *err)
 {
     size_t i, n_types = sizeof types / sizeof *types;
-    uint64_t weights, work, kv;
     *out = NULL;
     for (i = 0; i < n_types && strcmp(types[i].name, type) != 0; i++)
         ;
@@ -183,8 +182,7 @@ int bench_model_new(struct bench_model **out, const struct l2_hparams *shape, co
     if (r == L2_OK)
         r = l2_engine_new(&b->engine, &b->model, &opts, err);
     if (r == L2_OK) {
-        l2_engine_memory(b->engine, &weights, &work, &kv);
-        b->matrix_bytes = (double)weights;
+        b->matrix_bytes = (double)l2_engine_memory(b->engine).weights;
         *out = b;
     } else {
         bench_model_release(b);

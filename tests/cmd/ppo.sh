@@ -101,6 +101,17 @@ is 'and was evaluated' 4 "$(grep -c '"eval_objective/scores"' held.jsonl)"
 ok 'adapters' run lora --reward rm --lora-rank 4 --log lora.jsonl
 is 'begin at the reference' 0.0 "$(field objective/kl lora.jsonl | head -n 1)"
 ok 'and are merged into the model' l2-model show lora
+cp -R rm head && chmod -R u+w head # another score head on the same trunk
+size=$(wc -c <head/model.safetensors)
+printf '\000\000\200\077' | dd of=head/model.safetensors bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null
+l2-ppo -m model -o z --reward rm --safety head --batch 12 -k 4 -n 8 --plan prompts.l2s 2>plan
+is 'reward models that share a trunk share its memory' 1 "$(grep -c ' of the safety reward model are' plan)"
+l2-ppo -q -m model -o heads -j 1 --reward rm --safety head --batch 12 -k 4 -n 8 --iterations 1 --rollouts heads.ro prompts.l2s
+l2-score -q --kv-type f32 -m head --as again heads.ro/000001.l2s | l2-cat -q --json | tr ',{}' '\n\n\n' >heads.txt
+sed -n 's/^"again"://p' heads.txt >again
+sed -n 's/^"scores".*//; s/^"safety"://p' heads.txt >first
+same 'and each scores as it does alone' first again
+is 'a completion each' 12 "$(wc -l <first | tr -d ' ')"
 ok 'the memory is planned' run plan --reward rm --plan
 is 'and nothing else is done' '' "$(ls -d plan* 2>/dev/null)"
 

@@ -521,25 +521,78 @@ static void test_refusals(void **state)
 static void test_memory(void **state)
 {
     struct l2_hparams hp = small_hp;
-    uint64_t weights, work, kv, few;
     (void)state;
     hp.tied = true;
     struct l2_model *m = model_new(&hp, L2_BF16);
     struct l2_engine_opts opts = engine_opts_of(&l2_backend_native, NULL);
     struct l2_engine *e = engine_of(m, opts);
-    l2_engine_memory(e, &weights, &work, &kv);
+    struct l2_engine_memory all = l2_engine_memory(e);
     /* rows are padded to 16: q, k, v 120 -> 128, o and down 40 -> 48, gate and up 144, head 90 ->
      * 96 */
     uint64_t layer = 2 * (128 * 40 + 48 * 72 + 144 * 40 + 48 * 72) + 2 * 40 * 4;
-    assert_int_equal(weights, 3 * layer + 40 * 4 + 2 * 96 * 40);
-    assert_true(kv <= opts.kv_bytes && kv + l2_kv_block_bytes(&hp, L2_KV_F32) > opts.kv_bytes);
+    assert_int_equal(all.weights, 3 * layer + 40 * 4 + 2 * 96 * 40);
+    assert_true(all.kv <= opts.kv_bytes &&
+                all.kv + l2_kv_block_bytes(&hp, L2_KV_F32) > opts.kv_bytes);
+    assert_int_equal(all.lent, 0);
+    struct l2_engine_memory plan = l2_engine_plan(&hp, L2_BF16, &opts);
+    assert_int_equal(plan.kv, all.kv);
+    assert_true(plan.work <= all.work && plan.work > all.work / 2);
+    assert_true(plan.weights >= all.weights && plan.weights < all.weights * 5 / 4);
     l2_engine_free(e);
     opts.max_rows = 8;
     e = engine_of(m, opts);
-    l2_engine_memory(e, &weights, &few, &kv);
-    assert_true(few < work / 8);
+    assert_true(l2_engine_memory(e).work < all.work / 8);
     l2_engine_free(e);
     model_free(m);
+}
+
+/* Packed weights are lent where tensors are the same to the byte, and nothing else changes. */
+static void test_lender(void **state)
+{
+    struct l2_hparams hp = small_hp, scores = small_hp;
+    (void)state;
+    scores.head = L2_HEAD_LABELS;
+    scores.n_labels = 1;
+    struct l2_model *policy = model_new(&hp, L2_BF16), *reward = model_new(&scores, L2_BF16);
+    struct l2_engine_opts opts = engine_opts_of(&l2_backend_native, NULL);
+    struct l2_engine *lender = engine_of(policy, opts), *alone = engine_of(reward, opts);
+    struct l2_engine_memory all = l2_engine_memory(alone);
+    float want[LENGTH], got[LENGTH];
+    uint32_t tokens[LENGTH];
+    struct l2_kv_seq seq = {0};
+    for (uint32_t i = 0; i < LENGTH; i++)
+        tokens[i] = i * 7 % hp.vocab_size;
+    engine_feed(alone, &seq, tokens, LENGTH, L2_OUT_HEAD, want);
+    l2_kv_seq_release(l2_engine_kv(alone), &seq);
+    uint64_t lent[3];
+    for (int i = 0; i < 3; i++) {
+        struct l2_tensor *down = &reward->tensors[l2_tensor_index(&scores, L2_T_DOWN, 1)];
+        struct l2_tensor *norm = &reward->tensors[l2_tensor_index(&scores, L2_T_NORM, 0)];
+        if (i == 1) /* a vector is never lent */
+            *(uint8_t *)(uintptr_t)norm->data ^= 1;
+        if (i == 2) /* the last value of a matrix */
+            *(uint8_t *)(uintptr_t)(down->data + 2 * (40 * 72 - 1)) ^= 1;
+        opts.lender = lender;
+        struct l2_engine *e = engine_of(reward, opts);
+        struct l2_engine_memory m = l2_engine_memory(e);
+        lent[i] = m.lent;
+        assert_int_equal(m.weights + m.lent, all.weights);
+        engine_feed(e, &seq, tokens, LENGTH, L2_OUT_HEAD, got);
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+        assert_int_equal(memcmp(want, got, sizeof want) == 0, i == 0);
+        l2_engine_free(e);
+    }
+    assert_int_equal(lent[0], 3 * 2 * (128 * 40 + 48 * 72 + 144 * 40 + 48 * 72));
+    assert_int_equal(lent[1], lent[0]);
+    assert_int_equal(lent[0] - lent[2], 2 * 48 * 72);
+    opts.pack.type = L2_PACK_Q8_0; /* packed in another way */
+    struct l2_engine *other = engine_of(reward, opts);
+    assert_int_equal(l2_engine_memory(other).lent, 0);
+    l2_engine_free(other);
+    l2_engine_free(alone);
+    l2_engine_free(lender);
+    model_free(reward);
+    model_free(policy);
 }
 
 int main(void)
@@ -549,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_equal_bits_wide), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_layers),          cmocka_unit_test(test_nan_token),
         cmocka_unit_test(test_refusals),        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_lender),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

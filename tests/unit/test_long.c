@@ -234,11 +234,10 @@ static void test_memory(void **state)
             .backend = &l2_backend_native, .max_rows = CHUNK, .max_outputs = CHUNK};
         struct l2_engine *e;
         struct l2_err err;
-        uint64_t weights, kv;
         m.hp.context = i == 0 ? 100 : 1 << 20;
         opts.kv_bytes = l2_kv_blocks_for(m.hp.context) * l2_kv_block_bytes(&m.hp, L2_KV_F32);
         assert_int_equal(l2_engine_new(&e, &m, &opts, &err), L2_OK);
-        l2_engine_memory(e, &weights, &work[i], &kv);
+        work[i] = l2_engine_memory(e).work;
         l2_engine_free(e);
     }
     assert_int_equal(work[0], work[1]);
