@@ -82,8 +82,6 @@ int gatt_open(struct gatt *g, struct l2_cli *cli, const struct gatt_args *args,
 int gatt_start(struct gatt *g, bool every_turn, struct l2_err *err) L2_MUST_CHECK;
 void gatt_close(struct gatt *g);
 
-/* A segment's vocabulary is the model's. */
-int gatt_check_header(struct gatt *g, const struct l2_header *h, struct l2_err *err) L2_MUST_CHECK;
 /* Adds what was asked and answered to the summary. */
 void gatt_report(const struct gatt *g);
 

@@ -22,7 +22,7 @@ struct making {
 static int check_header(void *arg, const struct l2_header *h, struct l2_err *err)
 {
     struct making *m = arg;
-    return gatt_check_header(&m->gatt, h, err);
+    return l2_check_vocab(m->gatt.cli, &m->gatt.loaded, h, err);
 }
 
 /* A dialogue without an answer is nothing to learn from. */

@@ -49,7 +49,7 @@ struct measuring {
 static int check_header(void *arg, const struct l2_header *h, struct l2_err *err)
 {
     struct measuring *m = arg;
-    int r = gatt_check_header(&m->gatt, h, err);
+    int r = l2_check_vocab(m->gatt.cli, &m->gatt.loaded, h, err);
     if (r == L2_OK && m->scorer)
         r = l2_check_vocab(m->gatt.cli, &m->reward, h, err);
     return r;

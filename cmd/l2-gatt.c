@@ -107,14 +107,6 @@ void gatt_close(struct gatt *g)
     l2_unload(&g->loaded);
 }
 
-int gatt_check_header(struct gatt *g, const struct l2_header *h, struct l2_err *err)
-{
-    int r = l2_check_vocab(g->cli, &g->loaded, h, err);
-    if (r == L2_OK)
-        l2_generator_set_vocab_size(l2_gatt_generator(g->worker), l2_vocab_size(g->loaded.vocab));
-    return r;
-}
-
 void gatt_report(const struct gatt *g)
 {
     const struct l2_gatt_counts *c = l2_gatt_results(g->worker);

@@ -96,32 +96,24 @@ static int set_text(struct l2_gatt *g, struct l2_gatt_flight *f, const struct l2
     return l2_record_str(f->rec, end > begin ? s + begin : "", end - begin, out, err);
 }
 
-static int copy(struct l2_arena *arena, const void *v, size_t n, size_t size, void *out,
-                struct l2_err *err)
-{
-    void *to = l2_arena_alloc(arena, n, size, err);
-    if (!to)
-        return L2_MEMORY;
-    if (n > 0)
-        memcpy(to, v, n * size);
-    memcpy(out, &to, sizeof to);
-    return L2_OK;
-}
-
 /* Copies an answer from the record that was asked to the dialogue's. */
 static int keep_answer(struct l2_gatt *g, struct l2_gatt_flight *f,
                        const struct l2_completion *from, struct l2_err *err)
 {
     struct l2_record *rec = f->rec;
     struct l2_completion *c = &f->d.answers[f->d.n];
+    size_t n = from->tokens.n;
+    int r = L2_OK;
     *c = *from;
-    int r = copy(&rec->arena, from->tokens.v, from->tokens.n, sizeof *from->tokens.v, &c->tokens.v,
-                 err);
-    for (int i = 0; i < L2_N_SERIES && r == L2_OK; i++)
-        if (from->series[i].v)
-            r = copy(&rec->arena, from->series[i].v, from->series[i].n, sizeof(float),
-                     &c->series[i].v, err);
-    if (r == L2_OK && from->gen.model.s)
+    c->tokens.v = l2_arena_grow(&rec->arena, from->tokens.v, n, n, sizeof *c->tokens.v, err);
+    if (!c->tokens.v)
+        return L2_MEMORY;
+    for (int i = 0; i < L2_N_SERIES; i++) {
+        struct l2_f32s *v = &c->series[i];
+        if (v->v && !(v->v = l2_arena_grow(&rec->arena, v->v, v->n, v->n, sizeof *v->v, err)))
+            return L2_MEMORY;
+    }
+    if (from->gen.model.s)
         r = l2_record_str(rec, from->gen.model.s, from->gen.model.n, &c->gen.model, err);
     if (r == L2_OK && from->text.s)
         r = l2_record_str(rec, from->text.s, from->text.n, &c->text, err);
@@ -303,6 +295,7 @@ int l2_gatt_new(struct l2_worker **out, struct l2_engine *e, const struct l2_gat
         return r;
     }
     g->generator->unordered = true;
+    l2_generator_set_vocab_size(g->generator, l2_vocab_size(opts->generate.vocab));
     *out = &g->worker;
     return L2_OK;
 }

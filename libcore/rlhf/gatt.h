@@ -36,7 +36,7 @@ struct l2_gatt_opts {
 int l2_gatt_new(struct l2_worker **out, struct l2_engine *e, const struct l2_gatt_opts *opts,
                 struct l2_err *err) L2_MUST_CHECK;
 
-/* The generator that it runs, for its counts and its vocabulary's size. Borrowed. */
+/* The generator that it runs, for its counts. Borrowed. */
 struct l2_worker *l2_gatt_generator(struct l2_worker *w);
 
 struct l2_gatt_counts {
@@ -61,7 +61,7 @@ const struct l2_gatt_dialogue *l2_gatt_taken(const struct l2_worker *w);
 
 /* Makes rec (reset) the dialogue up to answer t < n: with the id, the prompt that has the
  * instruction once, and one completion, whose parts are borrowed from the dialogue. */
-int l2_gatt_turn(const struct l2_worker *w, size_t t, struct l2_record *rec,
+int l2_gatt_turn(struct l2_worker *w, size_t t, struct l2_record *rec,
                  struct l2_err *err) L2_MUST_CHECK;
 
 #endif

@@ -251,7 +251,7 @@ int l2_gatt_finish(struct l2_gatt *g, struct l2_gatt_flight *f, struct l2_err *e
     return set_labels(g, f, c, err);
 }
 
-int l2_gatt_turn(const struct l2_worker *w, size_t t, struct l2_record *rec, struct l2_err *err)
+int l2_gatt_turn(struct l2_worker *w, size_t t, struct l2_record *rec, struct l2_err *err)
 {
     struct l2_gatt *g = (struct l2_gatt *)w;
     struct l2_gatt_flight *f = g->taken;
