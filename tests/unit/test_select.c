@@ -13,6 +13,7 @@
 #include "rlhf/gather.h"
 #include "rlhf/overall.h"
 #include "rlhf/select.h"
+#include "stream/fields.h"
 
 static struct l2_err err;
 
@@ -408,6 +409,61 @@ static void test_judge_scale(void **state)
     free_record(r);
 }
 
+static uint32_t lcg(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 16;
+}
+
+/* What is kept over plain answers, against a count by hand of many records. */
+static void test_over_plain(void **state)
+{
+    (void)state;
+    static const uint8_t name[] = {0x61, 'x'}, none[] = {0xf4}; /* "x", false */
+    const struct l2_select_opts o = {
+        .kind = L2_SELECT_BEST, .n = SIZE_MAX, .by = by("r"), .scale = 1, .over_plain = true};
+    size_t met[L2_N_SELECT_RESULTS] = {0};
+    uint32_t random = 1;
+    for (int64_t id = 0; id < 3000; id++) {
+        struct l2_record *r = new_record(id, 7);
+        struct l2_select_counts counts = {0};
+        double best = -1, plain = -1; /* scores are 0 to 3 */
+        size_t better = 0, n = lcg(&random) % 6;
+        double scores[6];
+        bool unders[6];
+        for (size_t i = 0; i < n; i++) {
+            bool scored = lcg(&random) % 4 > 0, marked = lcg(&random) % 2 > 0;
+            scores[i] = scored ? (double)(lcg(&random) % 4) : -1;
+            unders[i] = lcg(&random) % 2 > 0;
+            struct l2_completion *c =
+                put(r, (int)i, (uint32_t)i + 1, scored ? "r" : NULL, scores[i]);
+            if (unders[i] || marked)
+                assert_int_equal(l2_fields_set(&c->gen.other, &r->arena, "preprompt",
+                                               unders[i] ? name : none, unders[i] ? 2 : 1, &err),
+                                 L2_OK);
+            double *top = unders[i] ? &best : &plain;
+            *top = scores[i] > *top ? scores[i] : *top;
+        }
+        for (size_t i = 0; i < n; i++)
+            better += unders[i] && scores[i] > plain;
+        enum l2_select_result want = best < 0 || plain < 0 ? L2_SELECT_UNSCORED
+                                     : best > plain        ? L2_SELECTED
+                                     : best == plain       ? L2_SELECT_TIED
+                                                           : L2_SELECT_NO_GAIN;
+        assert_int_equal(run(r, &o, &counts), want);
+        met[want]++;
+        if (want == L2_SELECTED) {
+            assert_int_equal(r->n_completions, better);
+            assert_true(*l2_completion_score(&r->completions[0], "r") == best);
+        } else {
+            assert_int_equal(r->n_completions, n);
+        }
+        free_record(r);
+    }
+    assert_true(met[L2_SELECT_UNSCORED] > 100 && met[L2_SELECTED] > 100 &&
+                met[L2_SELECT_TIED] > 100 && met[L2_SELECT_NO_GAIN] > 100);
+}
+
 static void test_gather(void **state)
 {
     struct l2_gather *g;
@@ -469,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_overall),
         cmocka_unit_test(test_judge_scale),
+        cmocka_unit_test(test_over_plain),
         cmocka_unit_test(test_gather),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
