@@ -346,6 +346,8 @@ libcore_libl2_a_SOURCES += \
 	%D%/train/sealed.c \
 	%D%/train/sealed.h \
 	%D%/train/settings.c \
+	%D%/train/settings.h \
+	%D%/train/settings_compare.c \
 	%D%/train/source.c \
 	%D%/train/source.h \
 	%D%/train/trainer.c \

@@ -6,6 +6,7 @@
 
 #include "rlhf/ppo_state.h"
 #include "train/sealed.h"
+#include "train/settings.h"
 #include "util/num.h"
 
 /* Layout, little-endian: magic; version, steps, bytes of the settings and of the pieces (u64); the
@@ -70,49 +71,17 @@ static int check_file(const struct l2_map *map, struct l2_err *err)
     return l2_sealed_check(map, err);
 }
 
-static size_t line_length(const char *s, size_t n)
-{
-    const char *end = n > 0 ? memchr(s, '\n', n) : NULL;
-    return end ? (size_t)(end - s) : n;
-}
-
-/* For messages: files are not trusted. */
-static int shown(const char *s, size_t n)
-{
-    size_t i = 0;
-    while (i < n && i < 120 && s[i] >= ' ' && s[i] <= '~')
-        i++;
-    return (int)i;
-}
-
-static int check_settings(const char *theirs, size_t n, const char *ours, const char *name,
-                          struct l2_err *err)
-{
-    size_t m = strlen(ours);
-    if (n == m && memcmp(theirs, ours, n) == 0)
-        return L2_OK;
-    for (;;) {
-        size_t a = line_length(theirs, n), b = line_length(ours, m);
-        if (a != b || memcmp(theirs, ours, a) != 0 || a == n || b == m)
-            return l2_err_at(err, L2_ARGUMENT, name, -1, "is of a run with %.*s: this one has %.*s",
-                             shown(theirs, a), theirs, shown(ours, b), ours);
-        theirs += a + 1;
-        n -= a + 1;
-        ours += b + 1;
-        m -= b + 1;
-    }
-}
-
 static int restore(struct l2_ppo *p, double numbers[L2_PPO_NUMBERS], const struct l2_map *map,
                    struct l2_err *err)
 {
     struct l2_ppo_piece pieces[L2_PPO_PIECES];
     size_t n = l2_ppo_pieces(p, pieces), n_settings = (size_t)l2_get_u64le(map->data + 24);
     const uint8_t *at = map->data + HEAD;
-    int rc = check_settings((const char *)at, n_settings, p->opts.settings ? p->opts.settings : "",
-                            map->name, err);
+    const char *settings = p->opts.settings ? p->opts.settings : "";
+    int rc =
+        l2_settings_compare((const char *)at, n_settings, settings, strlen(settings), false, err);
     if (rc != L2_OK)
-        return rc;
+        return l2_err_in_file(err, map->name);
     if (l2_get_u64le(map->data + 32) != pieces_size(pieces, n))
         return l2_err_at(err, L2_ARGUMENT, map->name, -1, "is of a model of another shape");
     at += n_settings;

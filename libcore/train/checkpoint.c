@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "train/sealed.h"
+#include "train/settings.h"
 #include "train/trainer_state.h"
 #include "util/num.h"
 

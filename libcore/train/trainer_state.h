@@ -43,9 +43,5 @@ size_t l2_trainer_pieces(const struct l2_trainer *t,
  * depend on. Those before an empty line say what the pieces are. */
 int l2_settings_write(const struct l2_trainer *t, const struct l2_data *d, struct l2_buf *out,
                       struct l2_err *err) L2_MUST_CHECK;
-/* L2_ARGUMENT, naming the first setting that differs; with changed only those before the empty line
- * must agree. */
-int l2_settings_compare(const char *theirs, size_t n_theirs, const char *ours, size_t n_ours,
-                        bool changed, struct l2_err *err) L2_MUST_CHECK;
 
 #endif

@@ -444,7 +444,7 @@ static void checkpoints(void **state)
     assert_true(w.p->kl_coef == q->kl_coef && w.p->kl_coef != 0.01);
     q->opts.settings = "lr 0.02\nseed 3\n";
     assert_int_equal(l2_ppo_restore(q, theirs, path, &err), L2_ARGUMENT);
-    assert_non_null(strstr(err.text, "is of a run with lr 0.01: this one has lr 0.02"));
+    assert_non_null(strstr(err.text, "is of a run with lr 0.01: this one has 0.02"));
     q->opts.settings = w.o.settings;
     FILE *f = fopen(path, "r+b");
     assert_non_null(f);
