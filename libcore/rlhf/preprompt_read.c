@@ -15,7 +15,9 @@
 /* Sampled tokens are drawn for the completions' numbers; this one is no completion's. */
 #define DRAWS_OF_PREPROMPTS (UINT64_MAX - 1)
 
-enum { MAX_CATEGORIES = 1024 };
+/* Aliases can stand for one text many times; texts count with TEXT_COST bytes more than they have.
+ */
+enum { MAX_CATEGORIES = 1024, MAX_BYTES = 16 << 20, TEXT_COST = 64 };
 
 struct category {
     const char *name;
@@ -26,6 +28,7 @@ struct l2_preprompts {
     struct l2_arena arena; /* of the strings */
     struct l2_preprompt *all;
     size_t n, cap;
+    size_t bytes; /* of the texts */
     struct category *categories;
     size_t n_categories, categories_cap;
     char *file; /* in arena */
@@ -57,9 +60,14 @@ static int take_text(const struct l2_yaml *y, void *to, const yaml_node_t *item,
     struct l2_preprompts *p = to;
     const char *text;
     int r = l2_yaml_text(y, item, "pre-prompt", &text, err);
-    if (r == L2_OK && strspn(text, " \t\r\n") == strlen(text))
-        r = l2_yaml_at(y, item, err, "want the text of a pre-prompt, got nothing");
-    return r == L2_OK ? add_text(p, text, err) : r;
+    if (r != L2_OK)
+        return r;
+    if (strspn(text, " \t\r\n") == strlen(text))
+        return l2_yaml_at(y, item, err, "want the text of a pre-prompt, got nothing");
+    p->bytes += strlen(text) + TEXT_COST; /* a text is shorter than the file */
+    if (p->bytes > MAX_BYTES)
+        return l2_yaml_at(y, item, err, "pre-prompts of more than %d MiB", MAX_BYTES >> 20);
+    return add_text(p, text, err);
 }
 
 static int add_category(struct l2_preprompts *p, const char *name, struct l2_err *err)

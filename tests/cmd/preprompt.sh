@@ -136,6 +136,14 @@ bad 'bad.yaml:2:5: a second document' 'two documents' 'generic: one\n--- {}\n'
 awk 'BEGIN { for (i = 0; i < 1025; i++) print "c" i ": text" }' >bad.yaml
 fails 1 'bad.yaml:1025:.* more than 1024 categories' 'too many categories' \
     l2-preprompt add -z tokenizer.model --template llama2 -f bad.yaml chat.l2s
+{
+    printf 'a: &a [x'
+    awk 'BEGIN { for (i = 0; i < 1000; i++) printf ",x" }'
+    printf ']\n'
+    awk 'BEGIN { for (i = 0; i < 1000; i++) print "c" i ": *a" }'
+} >bad.yaml
+fails 1 'bad.yaml:1:.* pre-prompts of more than 16 MiB' 'a million texts by aliases' \
+    l2-preprompt add -z tokenizer.model --template llama2 -f bad.yaml chat.l2s
 bad 'record two: meta field category: bad.yaml has no pre-prompt for category cooking, and no generic one' \
     'an unknown category without a generic pre-prompt' 'illicit activities: no\n'
 printf 'illicit activities: no\ncooking: yes\n' >bad.yaml
