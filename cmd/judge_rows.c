@@ -67,13 +67,7 @@ static int read_lines(struct judge_in *in, int fd, const char *name, judge_take 
 static int take_record(struct judge_in *in, const char *name, const struct l2_record *rec,
                        judge_take_record *take, void *arg, struct l2_err *err)
 {
-    int r = take(arg, rec, err);
-    char id[64], text[sizeof err->text];
-    if (r == L2_FORMAT || r == L2_CORRUPT) {
-        l2_id_format(&rec->id, id, sizeof id);
-        memcpy(text, err->text, sizeof text);
-        r = l2_err_set(err, (enum l2_code)r, "record %s: %.400s", id, text);
-    }
+    int r = l2_record_fault(rec, take(arg, rec, err), err);
     return l2_cli_bad_data(in->cli, in->skip_bad, &in->bad, r, name, 0, err);
 }
 

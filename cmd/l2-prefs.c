@@ -265,16 +265,11 @@ static int take_record(struct run *p, struct l2_record *rec, struct l2_err *err)
     bool keep;
     uint32_t copies;
     char id[64];
-    int r = l2_pref_of_record(&pref, rec, err);
-    l2_id_format(&rec->id, id, sizeof id);
+    int r = l2_record_fault(rec, l2_pref_of_record(&pref, rec, err), err);
     p->rows++;
-    if (r != L2_OK) {
-        if (err->code == L2_FORMAT && strncmp(err->text, "record ", 7) != 0) {
-            struct l2_err cause = *err;
-            l2_err_set(err, L2_FORMAT, "record %s: %s", id, cause.text);
-        }
+    if (r != L2_OK)
         return l2_cli_bad_data(p->cli, opts.skip_bad, &p->bad, r, name, 0, err);
-    }
+    l2_id_format(&rec->id, id, sizeof id);
     judge(p, &pref, name, id, l2_pipe_operand(p->pipe), &keep, &copies);
     if (opts.stats == STATS_NONE)
         return put_record(p, rec, &pref, copies, err);

@@ -99,18 +99,6 @@ struct run {
     uint64_t records, bad, unknown, without;
 };
 
-/* Puts the record's id before what is wrong with it. */
-static int in_record(const struct l2_record *rec, int r, struct l2_err *err)
-{
-    char id[64], text[sizeof err->text];
-    if (r >= L2_OK || r == L2_SYSTEM || r == L2_MEMORY)
-        return r;
-    l2_id_format(&rec->id, id, sizeof id);
-    snprintf(text, sizeof text, "record %s: %.400s", id, err->text);
-    memcpy(err->text, text, sizeof text);
-    return r;
-}
-
 /* ---- add ---- */
 
 static int read_preprompts(struct run *p, struct l2_err *err)
@@ -154,7 +142,7 @@ static int add(struct run *p, struct l2_record *rec, struct l2_err *err)
     if (r == L2_OK)
         r = l2_preprompt_add(&p->how, chosen, rec, err);
     if (r != L2_OK)
-        return in_record(rec, r, err);
+        return l2_record_fault(rec, r, err);
     chosen->used++;
     p->unknown += unknown;
     return l2_pipe_put(p->pipe, rec, err);
@@ -196,7 +184,7 @@ static int remove_event(struct run *p, enum l2_pipe_event event, struct l2_recor
         return L2_OK;
     int r = l2_preprompt_remove(rec, &p->plain, &had, err);
     if (r != L2_OK) {
-        (void)in_record(rec, r, err);
+        (void)l2_record_fault(rec, r, err);
         return l2_err_in_file(err, l2_pipe_input_name(p->pipe));
     }
     p->without += !had;

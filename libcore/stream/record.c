@@ -168,3 +168,14 @@ void l2_id_format(const struct l2_id *id, char *out, size_t out_size)
     if (cut && out_size > 3)
         memcpy(out + n, "...", 4);
 }
+
+int l2_record_fault(const struct l2_record *r, int rc, struct l2_err *err)
+{
+    char id[64], text[sizeof err->text];
+    if (rc >= L2_OK || rc == L2_SYSTEM || rc == L2_MEMORY || strncmp(err->text, "record ", 7) == 0)
+        return rc;
+    l2_id_format(&r->id, id, sizeof id);
+    snprintf(text, sizeof text, "record %s: %.400s", id, err->text);
+    memcpy(err->text, text, sizeof text);
+    return rc;
+}

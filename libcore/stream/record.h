@@ -147,4 +147,8 @@ void l2_record_hash(const struct l2_record *r, uint8_t out[32]);
 /* The id for messages: the text (cut with "..." where it is long), or the number in decimal. */
 void l2_id_format(const struct l2_id *id, char *out, size_t out_size);
 
+/* Where rc says that something is wrong with r, "record ID: " is put before err's text, unless that
+ * begins so. Returns rc. */
+int l2_record_fault(const struct l2_record *r, int rc, struct l2_err *err);
+
 #endif
