@@ -7,8 +7,8 @@
 # SETTINGS is a file of shell variables, listed below with their defaults; paths in it are as seen from where
 # the script is started. CONFIG in it names a YAML file with options of the programs that are run, a section each, as
 # l2-config(5) has them; rounds.yaml is one. What the script itself decides (models, data, seeds, numbers of answers,
-# the options in TRAIN) comes before what stands there. Everything is made in DIRECTORY. What is there is not made again: a run that was stopped
-# goes on where it was, and a second run does nothing.
+# the options in TRAIN) comes before what stands there. Everything is made in DIRECTORY. What is there is not made
+# again: a run that was stopped goes on where it was, and a second run does nothing.
 #
 #   1. K answers of MODEL to each adversarial prompt under a pre-prompt (l2-preprompt add, l2-generate), and PLAIN_K
 #      to the plain prompt (l2-preprompt remove, l2-generate)
@@ -155,7 +155,8 @@ if ! made model; then
         for weight in $MIX; do set -- "$@" --weight "$weight"; done
     fi
     # shellcheck disable=SC2086 # a list
-    l2-train sft -q ${CONFIG:+--config "$CONFIG"} -m "$MODEL" -o "$dir/new" --resume "$@" -s "$SEED" --log "$dir/train.jsonl" $TRAIN
+    l2-train sft -q ${CONFIG:+--config "$CONFIG"} -m "$MODEL" -o "$dir/new" --resume "$@" -s "$SEED" \
+        --log "$dir/train.jsonl" $TRAIN
     mv "$dir/new" "$dir/model"
     rm -rf "$dir/new.ckpt"
 fi

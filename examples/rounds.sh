@@ -7,9 +7,9 @@
 # SETTINGS is a file of shell variables, listed below with their defaults; paths in it are as seen from where
 # the script is started. CONFIG in it names a YAML file with options of the programs that are run, a section each, as
 # l2-config(5) has them; rounds.yaml is one. What the script itself decides (models, data, seeds, K, temperatures, the
-# options in TRAIN and PPO) comes before what stands there. Everything is made in DIRECTORY, and the file DIRECTORY/final names the last model that is
-# better than the one before it. What is there is not made again: a run that was stopped goes on where it was, and a
-# second run does nothing. A round goes like this:
+# options in TRAIN and PPO) comes before what stands there. Everything is made in DIRECTORY, and the file
+# DIRECTORY/final names the last model that is better than the one before it. What is there is not made again: a run
+# that was stopped goes on where it was, and a second run does nothing. A round goes like this:
 #
 #   1. K answers to the first CURVE prompts at each of TEMPERATURES; the one whose best of K scores highest is taken
 #   2. K answers to every prompt from the latest model, scored by the reward models
@@ -115,8 +115,8 @@ samples() {
     [ ! -e "$out" ] || return 0
     say "round $number: answers for $out"
     name=${model%/model}
-    l2-generate -q ${CONFIG:+--config "$CONFIG"} -m "$model" --as "${name##*/}" --round "$number" ${TOKENS:+-n "$TOKENS"} -s "$((SEED + number))" "$@" \
-        -o "$out.raw" --resume "$prompts"
+    l2-generate -q ${CONFIG:+--config "$CONFIG"} -m "$model" --as "${name##*/}" --round "$number" \
+        ${TOKENS:+-n "$TOKENS"} -s "$((SEED + number))" "$@" -o "$out.raw" --resume "$prompts"
     if [ -n "$SAFE" ]; then
         score "$SAFE" safe "$out.raw" | score "$HELPFUL" helpful --force -o "$out.new"
     else
@@ -230,7 +230,8 @@ while [ "$r" -le "$ROUNDS" ]; do
             for weight in $MIX; do set -- "$@" --weight "$weight"; done
         fi
         # shellcheck disable=SC2086
-        l2-train sft -q ${CONFIG:+--config "$CONFIG"} -m "$train_from" -o "$round/new" --resume "$@" -s "$((SEED + r))" --log "$round/train.jsonl" $TRAIN
+        l2-train sft -q ${CONFIG:+--config "$CONFIG"} -m "$train_from" -o "$round/new" --resume "$@" -s "$((SEED + r))" \
+            --log "$round/train.jsonl" $TRAIN
         mv "$round/new" "$round/model"
         rm -rf "$round/new.ckpt"
     fi
@@ -257,7 +258,8 @@ if [ -n "$PPO" ]; then
         [ -z "$SAFE" ] || set -- "$@" --safety "$SAFE"
         [ -z "$SAFE" ] || [ -z "$TAG" ] || set -- "$@" --safety-tag "$TAG"
         # shellcheck disable=SC2086
-        l2-ppo -q ${CONFIG:+--config "$CONFIG"} -m "$final" -o "$dir/ppo/new" --resume ${TOKENS:+-n "$TOKENS"} -s "$SEED" --log "$dir/ppo/log.jsonl" "$@" $PPO "$PROMPTS"
+        l2-ppo -q ${CONFIG:+--config "$CONFIG"} -m "$final" -o "$dir/ppo/new" --resume ${TOKENS:+-n "$TOKENS"} \
+            -s "$SEED" --log "$dir/ppo/log.jsonl" "$@" $PPO "$PROMPTS"
         mv "$dir/ppo/new" "$dir/ppo/model"
         rm -rf "$dir/ppo/new.ckpt"
     fi
