@@ -42,6 +42,8 @@ struct l2_ppo_run {
     struct l2_vocab *vocab; /* or NULL */
     struct l2_pool *pool;
     struct l2_params *params, *ref; /* ref: NULL with adapters */
+    struct l2_model *base_model;    /* with adapters: params as a model, and its packed weights, */
+    struct l2_engine *base;         /* which the policy's and reward models' engines borrow */
     struct l2_ppo *ppo;
     struct l2_ppo_opts ppo_opts;
     struct l2_loaded helpfulness, safety; /* reward models; engine NULL where there is none */

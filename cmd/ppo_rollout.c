@@ -45,10 +45,9 @@ static int run_worker(struct l2_worker *w, struct l2_prompts *batch, struct l2_e
 
 /* ---- generation ---- */
 
-/* The policy as an engine. With adapters they are merged into a copy first. */
+/* The policy as an engine. */
 struct policy {
-    struct l2_params *merged;
-    struct l2_model *model;
+    struct l2_model *model; /* owned; NULL with adapters */
     struct l2_engine *engine;
 };
 
@@ -56,22 +55,6 @@ static void policy_close(struct policy *p)
 {
     l2_engine_free(p->engine);
     l2_model_close(p->model);
-    l2_params_free(p->merged);
-}
-
-static int merge(struct l2_ppo_run *r, struct l2_params **out, struct l2_err *err)
-{
-    struct l2_lora_merged source = {r->params, l2_ppo_lora(r->ppo)};
-    int rc = l2_params_new(out, &r->params->hp, err);
-    for (size_t i = 0; rc == L2_OK && i < (*out)->n_tensors; i++) {
-        enum l2_role role;
-        uint32_t layer, rows, cols;
-        l2_tensor_at(&(*out)->hp, i, &role, &layer);
-        l2_role_shape(&(*out)->hp, role, &rows, &cols);
-        rc = l2_lora_merged_rows(&source, role, layer, 0, rows, (*out)->values + (*out)->offset[i],
-                                 err);
-    }
-    return rc;
 }
 
 /* Keys and values of as many sequences as a pass has rows, or of as many as there are. */
@@ -96,17 +79,19 @@ struct l2_engine_opts l2_ppo_engine_opts(const struct l2_ppo_run *r, size_t sequ
                                    .max_rows = L2_PPO_ROWS,
                                    .max_outputs = L2_PPO_ROWS,
                                    .kv_bytes = l2_ppo_kv_bytes(r, &r->model->hp, sequences),
-                                   .kv_type = L2_KV_F32};
+                                   .kv_type = L2_KV_F32,
+                                   .pack = {.narrow = r->base != NULL},
+                                   .lender = r->base};
 }
 
 static int policy_open(struct l2_ppo_run *r, struct policy *p, size_t sequences, struct l2_err *err)
 {
     struct l2_engine_opts o = l2_ppo_engine_opts(r, sequences);
-    int rc = r->args->lora_rank > 0 ? merge(r, &p->merged, err) : L2_OK;
+    int rc = r->base ? L2_OK : l2_params_view(&p->model, r->params, err);
     if (rc == L2_OK)
-        rc = l2_params_view(&p->model, p->merged ? p->merged : r->params, err);
-    if (rc == L2_OK)
-        rc = l2_engine_new(&p->engine, p->model, &o, err);
+        rc = l2_engine_new(&p->engine, r->base ? r->base_model : p->model, &o, err);
+    if (rc == L2_OK && r->base)
+        rc = l2_engine_set_lora(p->engine, l2_ppo_lora(r->ppo), err);
     if (rc == L2_OK)
         o.backend->describe(r->kernels, sizeof r->kernels);
     return rc;
@@ -143,7 +128,7 @@ int l2_ppo_generate(struct l2_ppo_run *r, struct l2_prompts *batch, uint32_t n, 
         .keep_logprobs = true,
         .pool = r->pool,
     };
-    struct policy p = {NULL, NULL, NULL};
+    struct policy p = {NULL, NULL};
     struct l2_worker *w = NULL;
     double begin = l2_seconds();
     o.sampler.temperature = r->args->temperature;

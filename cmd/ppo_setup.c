@@ -11,6 +11,7 @@
 #include "common/pipe.h"
 #include "common/report.h"
 #include "model/fingerprint.h"
+#include "nn/params_view.h"
 #include "sample/admit.h"
 #include "util/grow.h"
 #include "util/num.h"
@@ -155,12 +156,15 @@ static int check_reward(const struct l2_ppo_run *r, const struct l2_model *m, st
     return L2_OK;
 }
 
-/* The second one takes what it has in common with the first from there. */
+/* It takes what it has in common with those before it from there. */
 static int open_reward(struct l2_ppo_run *r, struct l2_loaded *out, const char *path,
                        struct l2_err *err)
 {
-    struct l2_model_settings s = {
-        .model = path, .batch = L2_PPO_ROWS, .kv_type = L2_KV_F32, .lender = r->helpfulness.engine};
+    struct l2_model_settings s = {.model = path,
+                                  .batch = L2_PPO_ROWS,
+                                  .kv_type = L2_KV_F32,
+                                  .lender =
+                                      r->helpfulness.engine ? r->helpfulness.engine : r->base};
     struct l2_model *m;
     if (!path)
         return L2_OK;
@@ -175,6 +179,30 @@ static int open_reward(struct l2_ppo_run *r, struct l2_loaded *out, const char *
     if (rc != L2_OK)
         return rc;
     return l2_buf_printf(&r->settings, err, "reward-model %s\n", r->cli->model_id);
+}
+
+/* With adapters the start is packed once for all generation, and for the reward models that share
+ * it. */
+static int open_base(struct l2_ppo_run *r, struct l2_err *err)
+{
+    const struct l2_hparams *hp = &r->model->hp;
+    struct l2_engine_opts o = {.backend = &l2_backend_native,
+                               .pool = r->pool,
+                               .max_rows = 1,
+                               .max_outputs = 1,
+                               .kv_bytes =
+                                   l2_kv_block_bytes(hp, L2_KV_F32) * l2_kv_blocks_for(hp->context),
+                               .kv_type = L2_KV_F32,
+                               .pack = {.narrow = true}};
+    if (r->args->lora_rank == 0 || (r->args->plan && !r->args->reward && !r->args->safety))
+        return L2_OK;
+    int rc = l2_params_new_frozen(&r->params, hp, err);
+    if (rc != L2_OK)
+        return rc;
+    l2_params_load(r->params, r->model, r->pool);
+    l2_model_drop(r->model);
+    rc = l2_params_view(&r->base_model, r->params, err);
+    return rc == L2_OK ? l2_engine_new(&r->base, r->base_model, &o, err) : rc;
 }
 
 static int open_policy(struct l2_ppo_run *r, struct l2_err *err)
@@ -246,44 +274,46 @@ static void report_plan(struct l2_ppo_run *r)
 {
     const struct l2_hparams *hp = &r->model->hp;
     struct l2_ppo_plan p = l2_ppo_plan(hp, &r->ppo_opts);
-    struct l2_engine_opts eo = l2_ppo_engine_opts(r, (size_t)r->args->batch);
-    struct l2_engine_memory policy_engine = l2_engine_plan(hp, L2_F32, &eo), rewards[2] = {{0}};
-    const struct l2_loaded *loaded[] = {&r->helpfulness, &r->safety};
     bool shared = r->args->lora_rank > 0;
-    uint64_t n = l2_hparams_parameters(hp), policy = n * (shared ? 2 : 4);
+    struct l2_engine_opts eo = l2_ppo_engine_opts(r, (size_t)r->args->batch);
+    eo.pack.narrow = shared;
+    struct l2_engine_memory policy_engine = l2_engine_plan(hp, shared ? L2_BF16 : L2_F32, &eo);
+    uint64_t policy = l2_hparams_parameters(hp) * (shared ? 2 : 4), rewards = 0, lent = 0;
+    const struct l2_loaded *loaded[] = {&r->helpfulness, &r->safety};
     for (size_t i = 0; i < 2; i++)
-        if (loaded[i]->engine)
-            rewards[i] = l2_engine_memory(loaded[i]->engine);
-    const struct l2_memory_part parts[] = {
-        {"policy", policy},
-        {"reference", shared ? 0 : policy},
-        {"gradients", p.gradients},
-        {"moments", p.moments},
-        {"adapters", p.adapters},
-        {"activations", p.activations},
-        {"generation", engine_bytes(policy_engine) + (shared ? 4 * n : 0)},
-        {"reward_models", engine_bytes(rewards[0]) + engine_bytes(rewards[1])}};
+        if (loaded[i]->engine) {
+            struct l2_engine_memory m = l2_engine_memory(loaded[i]->engine);
+            rewards += engine_bytes(m);
+            lent += m.lent;
+        }
+    const struct l2_memory_part parts[] = {{"policy", policy},
+                                           {"reference", shared ? 0 : policy},
+                                           {"gradients", p.gradients},
+                                           {"moments", p.moments},
+                                           {"adapters", p.adapters},
+                                           {"activations", p.activations},
+                                           {"generation", engine_bytes(policy_engine)},
+                                           {"reward_models", rewards}};
     l2_report_memory(r->cli, parts, sizeof parts / sizeof *parts);
-    if (rewards[1].lent > 0)
-        l2_cli_note(r->cli,
-                    "memory: %.1f MiB of the safety reward model are those of the helpfulness one",
-                    (double)rewards[1].lent / 1048576);
+    if (lent > 0)
+        l2_cli_note(r->cli, "memory: reward models have %.1f MiB more that others hold, too",
+                    (double)lent / 1048576);
 }
 
 static int open_params(struct l2_ppo_run *r, struct l2_err *err)
 {
     const struct l2_hparams *hp = &r->model->hp;
-    bool shared = r->args->lora_rank > 0;
-    int rc =
-        shared ? l2_params_new_frozen(&r->params, hp, err) : l2_params_new(&r->params, hp, err);
-    if (rc == L2_OK && !shared)
-        rc = l2_params_new(&r->ref, hp, err);
-    if (rc != L2_OK)
-        return rc;
-    l2_params_load(r->params, r->model, r->pool);
-    if (r->ref)
+    int rc = L2_OK;
+    if (!r->params) {
+        rc = l2_params_new(&r->params, hp, err);
+        if (rc == L2_OK)
+            rc = l2_params_new(&r->ref, hp, err);
+        if (rc != L2_OK)
+            return rc;
+        l2_params_load(r->params, r->model, r->pool);
         l2_params_load(r->ref, r->model, r->pool);
-    l2_model_drop(r->model);
+        l2_model_drop(r->model);
+    }
     return l2_ppo_new(&r->ppo, r->params, r->ref, &r->ppo_opts, err);
 }
 
@@ -308,6 +338,8 @@ int l2_ppo_open(struct l2_ppo_run *r, struct l2_err *err)
     if (rc == L2_OK)
         rc = open_prompts(r, err);
     if (rc == L2_OK)
+        rc = open_base(r, err);
+    if (rc == L2_OK)
         rc = open_reward(r, &r->helpfulness, r->args->reward, err);
     if (rc == L2_OK)
         rc = open_reward(r, &r->safety, r->args->safety, err);
@@ -324,11 +356,13 @@ int l2_ppo_open(struct l2_ppo_run *r, struct l2_err *err)
 
 void l2_ppo_close(struct l2_ppo_run *r)
 {
+    l2_unload(&r->safety); /* borrowers before those they borrow from */
+    l2_unload(&r->helpfulness);
+    l2_engine_free(r->base);
+    l2_model_close(r->base_model);
     l2_ppo_free(r->ppo);
     l2_params_free(r->params);
     l2_params_free(r->ref);
-    l2_unload(&r->safety); /* which may borrow from the other */
-    l2_unload(&r->helpfulness);
     l2_stop_free(r->pattern);
     l2_ppo_batch_free(&r->prompts);
     l2_ppo_batch_free(&r->held);

@@ -267,6 +267,7 @@ libcore_libl2_a_SOURCES += \
 	%D%/nn/attend.c \
 	%D%/nn/engine.c \
 	%D%/nn/engine.h \
+	%D%/nn/engine_lora.c \
 	%D%/nn/engine_state.h \
 	%D%/nn/forward.c \
 	%D%/nn/init.c \

@@ -124,6 +124,7 @@ void l2_engine_free(struct l2_engine *e)
                            e->gate_up,   e->act,  e->values, e->scratch};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
+    l2_engine_lora_free(e);
     l2_weights_release(&e->weights);
     l2_kv_pool_free(e->kv);
     free(e);

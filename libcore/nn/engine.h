@@ -48,6 +48,12 @@ int l2_engine_new(struct l2_engine **out, const struct l2_model *m,
                   const struct l2_engine_opts *opts, struct l2_err *err) L2_MUST_CHECK;
 void l2_engine_free(struct l2_engine *e);
 
+/* Adapters on the model's projections, for all passes: to be set before the first one. Their values
+ * are packed, and lora not kept. L2_ARGUMENT where it is of a model of another shape. */
+struct l2_lora;
+int l2_engine_set_lora(struct l2_engine *e, const struct l2_lora *lora,
+                       struct l2_err *err) L2_MUST_CHECK;
+
 const struct l2_hparams *l2_engine_hparams(const struct l2_engine *e);
 struct l2_kv_pool *l2_engine_kv(const struct l2_engine *e);
 /* Whether its workers share the beginnings of records (see l2_kv_prefix_share). */

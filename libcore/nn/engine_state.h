@@ -19,10 +19,14 @@ struct l2_attn_chunk {
     uint32_t shared;   /* leading blocks that all of them see, and see whole */
 };
 
+/* The packed matrices of a layer. */
+enum l2_group { L2_GROUP_QKV, L2_GROUP_O, L2_GROUP_GATE_UP, L2_GROUP_DOWN, L2_N_GROUPS };
+
 struct l2_engine {
     struct l2_hparams hp; /* the model's */
     struct l2_engine_opts opts;
     struct l2_weights weights;
+    struct l2_engine_lora *lora; /* owned; NULL: no adapters */
     struct l2_kv_pool *kv;
     bool planned; /* nothing is allocated */
     uint64_t work_bytes;
@@ -62,5 +66,11 @@ void l2_engine_plan_attention(struct l2_engine *e);
 /* Attention of the wanted rows in the running layer: qkv -> att, appending keys and values of all
  * rows. */
 void l2_engine_attention(struct l2_engine *e);
+
+/* y (rows, w->rows), which is the product of x with the group's matrix w of the running layer, +=
+ * what the adapters add. */
+void l2_engine_adapt(struct l2_engine *e, float *y, const float *x, const struct l2_weight *w,
+                     enum l2_group group, size_t n_rows);
+void l2_engine_lora_free(struct l2_engine *e);
 
 #endif

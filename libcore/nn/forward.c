@@ -57,12 +57,14 @@ static void bias_rows(struct l2_engine *e, void *arg, size_t first, size_t n)
         l2_add_fwd(job->y + i * job->width, job->bias, job->width);
 }
 
-/* y = x W^T + bias, where there is one. */
-static void affine(struct l2_engine *e, float *y, const float *x, const struct l2_weight *w,
-                   const float *bias, size_t n_rows)
+/* y = x W^T + bias, where there is one, with the adapters that W has. */
+static void affine(struct l2_engine *e, enum l2_group group, float *y, const float *x,
+                   const struct l2_weight *w, const float *bias, size_t n_rows)
 {
     struct bias_job job = {y, bias, w->rows};
     linear(e, y, x, w, n_rows);
+    if (e->lora)
+        l2_engine_adapt(e, y, x, w, group, n_rows);
     if (bias)
         l2_engine_rows(e, bias_rows, &job, n_rows, w->rows);
 }
@@ -129,15 +131,15 @@ static void run_layers(struct l2_engine *e, const struct l2_row *rows)
         const struct l2_layer_weights *l = &w->layers[i];
         bool last = i + 1 == w->n_layers;
         e->layer = i;
-        affine(e, e->qkv, e->h, &l->qkv, l->qkv_bias, e->n_rows);
+        affine(e, L2_GROUP_QKV, e->qkv, e->h, &l->qkv, l->qkv_bias, e->n_rows);
         if (last)
             keep_outputs(e, rows);
         l2_engine_attention(e);
-        affine(e, e->delta, e->att, &l->o, l->o_bias, e->n_wanted);
+        affine(e, L2_GROUP_O, e->delta, e->att, &l->o, l->o_bias, e->n_wanted);
         l2_engine_rows(e, add_norm_rows, l->ffn_norm, e->n_wanted, 2 * dim);
-        affine(e, e->gate_up, e->h, &l->gate_up, l->gate_up_bias, e->n_wanted);
+        affine(e, L2_GROUP_GATE_UP, e->gate_up, e->h, &l->gate_up, l->gate_up_bias, e->n_wanted);
         l2_engine_rows(e, activate_rows, NULL, e->n_wanted, 4 * (size_t)e->hp.hidden);
-        affine(e, e->delta, e->act, &l->down, l->down_bias, e->n_wanted);
+        affine(e, L2_GROUP_DOWN, e->delta, e->act, &l->down, l->down_bias, e->n_wanted);
         l2_engine_rows(e, add_norm_rows, last ? w->norm : w->layers[i + 1].attn_norm, e->n_wanted,
                        2 * dim);
     }

@@ -16,7 +16,6 @@ struct packing {
     struct l2_weights *w;
     const struct l2_model *m;
     struct l2_pack_opts opts;
-    const struct l2_weights *lender; /* that packs as opts say; or NULL */
     struct l2_pool *pool;
     bool cached; /* matrices come from w->cache */
     struct l2_err *err;
@@ -61,26 +60,39 @@ static const struct l2_weight *matrix_of(const struct l2_weights *w, enum l2_rol
     }
 }
 
-/* Whether the lender's matrix will do; then it is out. */
+static bool packs_alike(const struct l2_weights *a, const struct l2_weights *b)
+{
+    return a->backend == b->backend && a->pack.head_dim == b->pack.head_dim &&
+           a->pack.type == b->pack.type && a->pack.narrow == b->pack.narrow;
+}
+
+/* The lender's matrix, or that of whom the lender borrows from; NULL where none is the same. */
+static const struct l2_weight *find_same(const struct packing *p, const enum l2_role *roles,
+                                         const struct l2_tensor *const *parts, size_t n_roles,
+                                         uint32_t layer)
+{
+    for (const struct l2_weights *l = p->w->lender; l; l = l->lender) {
+        const struct l2_weight *theirs = matrix_of(l, roles[0], layer);
+        bool same = theirs && theirs->data && packs_alike(l, p->w);
+        for (size_t i = 0; i < n_roles && same; i++)
+            same = same_tensor(parts[i], l2_model_tensor(l->model, roles[i], layer));
+        if (same)
+            return theirs;
+    }
+    return NULL;
+}
+
+/* Whether a lender's matrix will do; then it is out. */
 static bool borrow(struct packing *p, struct l2_weight *out, const enum l2_role *roles,
                    const struct l2_tensor *const *parts, size_t n_roles, uint32_t layer)
 {
-    const struct l2_weight *theirs = p->lender ? matrix_of(p->lender, roles[0], layer) : NULL;
-    if (!theirs || !theirs->data)
+    const struct l2_weight *theirs = find_same(p, roles, parts, n_roles, layer);
+    if (!theirs)
         return false;
-    for (size_t i = 0; i < n_roles; i++)
-        if (!same_tensor(parts[i], l2_model_tensor(p->lender->model, roles[i], layer)))
-            return false;
     *out = *theirs;
     out->borrowed = true;
     p->w->lent += out->bytes;
     return true;
-}
-
-static bool packs_alike(const struct l2_weights *lender, const struct l2_weights *w)
-{
-    return lender->backend == w->backend && lender->pack.head_dim == w->pack.head_dim &&
-           lender->pack.type == w->pack.type && lender->pack.narrow == w->pack.narrow;
 }
 
 /* ---- packing ---- */
@@ -209,17 +221,17 @@ int l2_weights_init(struct l2_weights *w, const struct l2_model *m,
                     struct l2_err *err)
 {
     struct l2_pack_opts pack_opts = {m->hp.head_dim, opts->type, opts->narrow};
-    struct packing p = {w, m, pack_opts, NULL, pool, false, err, L2_OK};
+    struct packing p = {w, m, pack_opts, pool, false, err, L2_OK};
     uint8_t key[L2_SHA256_SIZE];
     memset(w, 0, sizeof *w);
     w->backend = backend;
     w->model = m;
     w->pack = pack_opts;
     w->embed = l2_model_tensor(m, L2_T_EMBED, 0);
-    if (opts->lender && !opts->cache && packs_alike(opts->lender, w))
-        p.lender = opts->lender;
-    if (p.lender && same_tensor(w->embed, p.lender->embed))
-        w->embed = p.lender->embed;
+    w->lender = opts->cache ? NULL : opts->lender;
+    for (const struct l2_weights *l = w->lender; l; l = l->lender)
+        if (same_tensor(w->embed, l->embed))
+            w->embed = l->embed;
     w->layers = calloc(n_layers, sizeof *w->layers);
     if (!w->layers)
         return l2_err_memory(err, n_layers * sizeof *w->layers);

@@ -39,6 +39,7 @@ struct l2_weights {
     uint64_t bytes;             /* of all that is owned or mapped */
     uint64_t lent;              /* of what is the lender's */
     const struct l2_model *model;
+    const struct l2_weights *lender;
     struct l2_pack_opts pack;
 };
 

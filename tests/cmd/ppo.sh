@@ -105,13 +105,16 @@ cp -R rm head && chmod -R u+w head # another score head on the same trunk
 size=$(wc -c <head/model.safetensors)
 printf '\000\000\200\077' | dd of=head/model.safetensors bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null
 l2-ppo -m model -o z --reward rm --safety head --batch 12 -k 4 -n 8 --plan prompts.l2s 2>shared.txt
-is 'reward models that share a trunk share its memory' 1 "$(grep -c ' of the safety reward model are' shared.txt)"
+is 'reward models that share a trunk share its memory' 1 "$(grep -c 'reward models have .* more that others hold' shared.txt)"
 l2-ppo -q -m model -o heads -j 1 --reward rm --safety head --batch 12 -k 4 -n 8 --iterations 1 --rollouts heads.ro prompts.l2s
 l2-score -q --kv-type f32 -m head --as again heads.ro/000001.l2s | l2-cat -q --json | tr ',{}' '\n\n\n' >heads.txt
 sed -n 's/^"again"://p' heads.txt >again
 sed -n 's/^"scores".*//; s/^"safety"://p' heads.txt >first
 same 'and each scores as it does alone' first again
 is 'a completion each' 12 "$(wc -l <first | tr -d ' ')"
+for m in model rm; do l2-model convert -q --dtype BF16 -o "$m.bf16" "$m"; done
+l2-ppo -m model.bf16 -o z --reward rm.bf16 --lora-rank 2 --batch 12 -k 4 -n 8 --plan prompts.l2s 2>shared.txt
+is 'with adapters they share the policy'"'"'s, too' 1 "$(grep -c 'reward models have .* more that others hold' shared.txt)"
 ok 'the memory is planned' run plan --reward rm --plan
 is 'and nothing else is done' '' "$(ls -d plan* 2>/dev/null)"
 

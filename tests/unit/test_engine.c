@@ -15,6 +15,8 @@
 
 #include "engine_fixture.h"
 #include "kern/ops.h"
+#include "nn/lora.h"
+#include "nn/params_view.h"
 #include "util/num.h"
 
 #define LENGTH 160 /* tokens of the test sequences: several blocks */
@@ -595,6 +597,67 @@ static void test_lender(void **state)
     model_free(policy);
 }
 
+/* Adapters beside the weights give what weights do that have them merged; and none is left behind.
+ */
+static void test_adapters(void **state)
+{
+    const struct l2_lora_opts lora_opts = {3, 6, L2_LORA_ALL & ~L2_LORA_BIT(L2_T_K)};
+    struct l2_model *m = model_new(&small_hp, L2_F32), *view;
+    struct l2_params *merged;
+    struct l2_lora *lora;
+    struct l2_err err;
+    float plain[LENGTH * 90], with[LENGTH * 90], want[LENGTH * 90];
+    uint32_t tokens[LENGTH], seed = 5;
+    struct l2_kv_seq seq = {0};
+    (void)state;
+    for (uint32_t i = 0; i < LENGTH; i++)
+        tokens[i] = i * 7 % small_hp.vocab_size;
+    assert_int_equal(l2_params_new(&merged, &small_hp, &err), L2_OK);
+    l2_params_load(merged, m, NULL);
+    assert_int_equal(l2_lora_new(&lora, &small_hp, &lora_opts, &err), L2_OK);
+    for (size_t i = 0; i < lora->n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        lora->values[i] = 0.1f * ((float)(seed >> 8) * 0x1p-23f - 1);
+    }
+    l2_lora_merge(merged, lora, NULL);
+    assert_int_equal(l2_params_view(&view, merged, &err), L2_OK);
+    for (int backend = 0; backend < 2; backend++) {
+        struct l2_engine_opts opts = engine_opts_of(backends[backend], NULL);
+        struct l2_engine *e = engine_of(m, opts), *reference = engine_of(view, opts);
+        engine_feed(e, &seq, tokens, LENGTH, L2_OUT_HEAD, plain);
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+        engine_feed(reference, &seq, tokens, LENGTH, L2_OUT_HEAD, want);
+        l2_kv_seq_release(l2_engine_kv(reference), &seq);
+        assert_int_equal(l2_engine_set_lora(e, lora, &err), L2_OK);
+        engine_feed(e, &seq, tokens, LENGTH, L2_OUT_HEAD, with);
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+        double off = 0, moved = 0;
+        for (size_t i = 0; i < LENGTH * 90; i++) {
+            off = fmax(off, fabs((double)with[i] - want[i]));
+            moved = fmax(moved, fabs((double)with[i] - plain[i]));
+        }
+        assert_true(off < 2e-4 && moved > 0.1);
+        assert_int_equal(l2_engine_set_lora(e, NULL, &err), L2_OK);
+        engine_feed(e, &seq, tokens, LENGTH, L2_OUT_HEAD, with);
+        l2_kv_seq_release(l2_engine_kv(e), &seq);
+        if (backend == 0)
+            assert_memory_equal(with, plain, sizeof plain);
+        l2_engine_free(e);
+        l2_engine_free(reference);
+    }
+    struct l2_hparams other = small_hp;
+    other.hidden += 8;
+    l2_lora_free(lora);
+    assert_int_equal(l2_lora_new(&lora, &other, &lora_opts, &err), L2_OK);
+    struct l2_engine *e = engine_of(m, engine_opts_of(&l2_backend_native, NULL));
+    assert_int_equal(l2_engine_set_lora(e, lora, &err), L2_ARGUMENT);
+    l2_engine_free(e);
+    l2_lora_free(lora);
+    l2_model_close(view);
+    l2_params_free(merged);
+    model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,7 +665,7 @@ int main(void)
         cmocka_unit_test(test_equal_bits_wide), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_layers),          cmocka_unit_test(test_nan_token),
         cmocka_unit_test(test_refusals),        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_lender),
+        cmocka_unit_test(test_lender),          cmocka_unit_test(test_adapters),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
