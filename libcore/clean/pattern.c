@@ -61,6 +61,14 @@ void l2_pattern_free(struct l2_pattern *p)
     free(p);
 }
 
+size_t l2_pattern_size(const struct l2_pattern *p)
+{
+    size_t code = 0, jit = 0;
+    (void)pcre2_pattern_info(p->code, PCRE2_INFO_SIZE, &code);
+    (void)pcre2_pattern_info(p->code, PCRE2_INFO_JITSIZE, &jit);
+    return code + jit;
+}
+
 static int failure(int rc, struct l2_err *err)
 {
     PCRE2_UCHAR text[256];

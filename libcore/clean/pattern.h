@@ -20,6 +20,9 @@ int l2_pattern_new(struct l2_pattern **out, const char *pattern, size_t n, const
                    int64_t line, int64_t column, struct l2_err *err) L2_MUST_CHECK;
 void l2_pattern_free(struct l2_pattern *p);
 
+/* Bytes of memory that it takes. */
+size_t l2_pattern_size(const struct l2_pattern *p);
+
 /* The first match at or after *pos in text[0..n), valid UTF-8: [*begin, *end), and *pos is where to
  * go on. L2_OK, L2_END where there is none; L2_LIMIT where the limits were met. */
 int l2_pattern_next(struct l2_pattern *p, const char *text, size_t n, size_t *pos, size_t *begin,

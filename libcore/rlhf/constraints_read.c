@@ -8,14 +8,14 @@
 #include "util/grow.h"
 #include "util/yamldoc.h"
 
-enum {
-    MAX_VALUES = 10000, /* of all constraints together; aliases make many of few */
-    MAX_TEXT = 65536    /* bytes of one text */
-};
+/* Of all constraints together; aliases make many of few. */
+enum { MAX_VALUES = 10000, MAX_BYTES = 16 << 20, MAX_PATTERNS = 256 << 20 };
+enum { MAX_TEXT = 65536 }; /* bytes of one text */
 
 struct reading {
     struct l2_constraints *c;
-    size_t n_values;
+    size_t n_values, bytes; /* of texts */
+    size_t patterns;        /* bytes that they take */
 };
 
 /* A text that is not empty, in the arena. */
@@ -30,6 +30,9 @@ static int get_text(const struct l2_yaml *y, struct reading *rd, const yaml_node
     if (n == 0 || n > MAX_TEXT)
         return l2_yaml_at(y, node, err, "%.64s: want a text of 1 to %d bytes, got %zu", key,
                           (int)MAX_TEXT, n);
+    rd->bytes += n;
+    if (rd->bytes > MAX_BYTES)
+        return l2_yaml_at(y, node, err, "texts of more than %d MiB", MAX_BYTES >> 20);
     *out = l2_arena_strdup(&rd->c->arena, s, n, err);
     return *out ? L2_OK : L2_MEMORY;
 }
@@ -52,8 +55,8 @@ static int quote(const char *s, struct l2_buf *out, struct l2_err *err)
 }
 
 /* Compiles the form of the pattern for a value; errors are where at is. */
-static int compile(const struct l2_yaml *y, const char *form, const yaml_node_t *at,
-                   struct l2_constraint_value *value, struct l2_err *err)
+static int compile(const struct l2_yaml *y, struct reading *rd, const char *form,
+                   const yaml_node_t *at, struct l2_constraint_value *value, struct l2_err *err)
 {
     struct l2_buf text = {0};
     const char *hole;
@@ -71,7 +74,12 @@ static int compile(const struct l2_yaml *y, const char *form, const yaml_node_t 
                            (int64_t)at->start_mark.line + 1, (int64_t)at->start_mark.column + 1,
                            err);
     l2_buf_release(&text);
-    return r;
+    if (r != L2_OK)
+        return r;
+    rd->patterns += l2_pattern_size(value->obeys);
+    if (rd->patterns > MAX_PATTERNS)
+        return l2_yaml_at(y, at, err, "patterns that take more than %d MiB", MAX_PATTERNS >> 20);
+    return L2_OK;
 }
 
 /* A constraint and what its values are read with. */
@@ -135,7 +143,7 @@ static int add_value(const struct l2_yaml *y, struct value_in *in, const yaml_no
     *value = (struct l2_constraint_value){.text = in->text};
     if (!obeys)
         return L2_OK;
-    return compile(y, (const char *)obeys->data.scalar.value, obeys, value, err);
+    return compile(y, in->one->rd, (const char *)obeys->data.scalar.value, obeys, value, err);
 }
 
 static int take_value(const struct l2_yaml *y, void *to, const yaml_node_t *item,

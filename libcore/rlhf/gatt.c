@@ -183,7 +183,7 @@ static int gatt_add(struct l2_worker *w, struct l2_record *rec, struct l2_err *e
         r = ask(g, f, 0, &fits, err);
     if (r != L2_OK) {
         flight_free(f);
-        return r;
+        return l2_record_fault(rec, r, err);
     }
     *g->tail = f;
     g->tail = &f->next;

@@ -15,28 +15,68 @@ static bool has_role(const struct l2_message *m, const char *role)
     return m->role.n == strlen(role) && memcmp(m->role.s, role, m->role.n) == 0;
 }
 
-/* Counts the user's turns: after a system turn or none, user and assistant in turn. */
+/* Counts the user's turns: a system turn or none, then user and assistant. Messages that one side
+ * says in a row, as there are in HH data, are one turn. */
 static int count_users(const struct l2_record *rec, size_t *n, struct l2_err *err)
 {
-    char id[128];
-    size_t first = rec->n_messages > 0 && has_role(&rec->messages[0], "system");
-    l2_id_format(&rec->id, id, sizeof id);
-    if (!rec->messages)
+    const struct l2_message *m = rec->messages;
+    size_t first = rec->n_messages > 0 && has_role(&m[0], "system");
+    if (!m)
         return l2_err_set(err, L2_FORMAT,
-                          "record %s: want messages, got none: l2-tokenize keeps those of "
-                          "dialogues with --template",
-                          id);
+                          "want messages, got none: l2-tokenize keeps those of dialogues with "
+                          "--template");
     *n = 0;
     for (size_t i = first; i < rec->n_messages; i++) {
-        const char *want = (i - first) % 2 == 0 ? "user" : "assistant";
-        if (!has_role(&rec->messages[i], want))
-            return l2_err_set(err, L2_CORRUPT, "record %s: message %zu: want role %s, got %.64s",
-                              id, i + 1, want, rec->messages[i].role.s);
-        *n += (i - first) % 2 == 0;
+        bool user = has_role(&m[i], "user");
+        if (!user && (i == first || !has_role(&m[i], "assistant")))
+            return l2_err_set(err, L2_CORRUPT, "message %zu: want role user%s, got %.64s", i + 1,
+                              i == first ? "" : " or assistant", m[i].role.s);
+        *n += user && (i == first || !has_role(&m[i - 1], "user"));
     }
-    if (*n == 0)
-        return l2_err_set(err, L2_CORRUPT, "record %s: no message of a user", id);
-    return L2_OK;
+    return *n > 0 ? L2_OK : l2_err_set(err, L2_CORRUPT, "no message of a user");
+}
+
+/* Two texts with something between them, in arena. */
+static int join(struct l2_arena *arena, const struct l2_str *a, const char *between,
+                const struct l2_str *b, struct l2_str *out, struct l2_err *err)
+{
+    struct l2_buf all = {0};
+    int r = l2_buf_append(&all, a->s, a->n, err);
+    if (r == L2_OK)
+        r = l2_buf_append_str(&all, between, err);
+    if (r == L2_OK)
+        r = l2_buf_append(&all, b->s, b->n, err);
+    if (r == L2_OK) {
+        out->n = all.len;
+        out->s = l2_arena_strdup(arena, all.data, all.len, err);
+        r = out->s ? L2_OK : L2_MEMORY;
+    }
+    l2_buf_release(&all);
+    return r;
+}
+
+/* The first n turns of the record's user; those of several messages are joined as l2-tokenize does
+ * it. */
+static int set_own_questions(struct l2_gatt_flight *f, size_t n, struct l2_err *err)
+{
+    struct l2_record *rec = f->rec;
+    size_t k = 0;
+    int r = L2_OK;
+    for (size_t i = f->system ? 1 : 0; i < rec->n_messages && r == L2_OK; i++) {
+        struct l2_message *m = &rec->messages[i];
+        if (!has_role(m, "user"))
+            continue;
+        if (i > 0 && has_role(m - 1, "user")) {
+            struct l2_str *q = &f->d.questions[k - 1];
+            r = join(&rec->arena, q, "\n\n", &m->content, q, err);
+        } else if (k == n) {
+            break;
+        } else {
+            f->users[k] = m;
+            f->d.questions[k++] = m->content;
+        }
+    }
+    return r;
 }
 
 /* The questions of f, of which the record has n_users: as many as are wanted, as far as there are
@@ -46,7 +86,7 @@ static int set_questions(const struct l2_gatt *g, struct l2_gatt_flight *f, size
 {
     const struct l2_constraints *c = g->opts.constraints;
     struct l2_arena *arena = &f->rec->arena;
-    size_t first = f->system ? 1 : 0, n = g->opts.n_turns > 0 ? g->opts.n_turns : n_users;
+    size_t n = g->opts.n_turns > 0 ? g->opts.n_turns : n_users;
     uint32_t *order = l2_arena_alloc(arena, c->n_questions, sizeof *order, err);
     if (n > n_users && n - n_users > c->n_questions)
         n = n_users + c->n_questions;
@@ -58,13 +98,13 @@ static int set_questions(const struct l2_gatt *g, struct l2_gatt_flight *f, size
     if (!order || !f->users || !f->d.questions || !f->d.answers || !f->d.texts || !f->turns)
         return L2_MEMORY;
     l2_constraints_questions(c, key, order);
-    for (size_t i = 0; i < n; i++) {
-        f->users[i] = i < n_users ? &f->rec->messages[first + 2 * i] : NULL;
-        const char *s = i < n_users ? NULL : c->questions[order[i - n_users]];
-        f->d.questions[i] = s ? (struct l2_str){s, strlen(s)} : f->users[i]->content;
+    for (size_t i = n_users; i < n; i++) {
+        const char *s = c->questions[order[i - n_users]];
+        f->users[i] = NULL;
+        f->d.questions[i] = (struct l2_str){s, strlen(s)};
     }
     f->n_turns = n;
-    return L2_OK;
+    return set_own_questions(f, n < n_users ? n : n_users, err);
 }
 
 /* What was put into g->text, as a string of the record. */
@@ -106,21 +146,6 @@ int l2_gatt_begin(struct l2_gatt *g, struct l2_gatt_flight *f, struct l2_err *er
 
 /* ---- rendering ---- */
 
-/* Two texts on lines of their own, in arena. */
-static int join(struct l2_arena *arena, const struct l2_str *a, const struct l2_str *b,
-                struct l2_turn *out, struct l2_err *err)
-{
-    char *s = a->n < SIZE_MAX - b->n - 1 ? l2_arena_alloc(arena, a->n + 1 + b->n, 1, err) : NULL;
-    if (!s)
-        return l2_err_memory(err, b->n);
-    memcpy(s, a->s, a->n);
-    s[a->n] = '\n';
-    memcpy(s + a->n + 1, b->s, b->n);
-    out->content = s;
-    out->content_len = a->n + 1 + b->n;
-    return L2_OK;
-}
-
 static struct l2_turn turn_of(const char *role, const struct l2_str *s)
 {
     return (struct l2_turn){.role = role, .content = s->s, .content_len = s->n};
@@ -133,17 +158,18 @@ static int make_turns(const struct l2_gatt *g, struct l2_gatt_flight *f, size_t 
     const struct l2_gatt_dialogue *d = &f->d;
     bool in_system = form == L2_GATT_ONCE && g->opts.system;
     const struct l2_str *instruction = form == L2_GATT_EVERY ? &f->full : &d->instruction;
+    struct l2_str text = f->system ? f->system->content : *instruction;
     int r = L2_OK;
     *n = 0;
-    if (f->system || in_system)
-        f->turns[(*n)++] = turn_of("system", f->system ? &f->system->content : instruction);
     if (f->system && in_system)
-        r = join(arena, &f->system->content, instruction, &f->turns[0], err);
+        r = join(arena, &f->system->content, "\n", instruction, &text, err);
+    if (f->system || in_system)
+        f->turns[(*n)++] = turn_of("system", &text);
     for (size_t i = 0; i <= t && r == L2_OK; i++) {
-        struct l2_turn *turn = &f->turns[(*n)++];
-        *turn = turn_of("user", &d->questions[i]);
+        text = d->questions[i];
         if (form == L2_GATT_EVERY || (i == 0 && !in_system))
-            r = join(arena, instruction, &d->questions[i], turn, err);
+            r = join(arena, instruction, "\n", &d->questions[i], &text, err);
+        f->turns[(*n)++] = turn_of("user", &text);
         if (i == t)
             break;
         f->turns[*n] = turn_of("assistant", &d->texts[i]);

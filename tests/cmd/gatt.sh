@@ -212,6 +212,16 @@ fails 1 'record park: want messages' 'no dialogues' gatt make prompts.l2s
 printf '%s\n' '{"id":"odd","messages":[{"role":"user","content":"a"}]}' | tokenize --jsonl | records - |
     sed 's/"role":"user"/"role":"tool"/' | l2-cat -q --from-json >odd.l2s
 fails 1 'record odd: message 1: want role user, got tool' 'other roles' gatt make odd.l2s
+
+# ---- HH's dialogues, in which one side may speak twice in a row ----
+
+cat >hh.jsonl <<'JSON'
+{"id":"h","chosen":"\n\nHuman: Hi.\n\nHuman: Who are you?\n\nAssistant: I am a dog.\n\nAssistant: Woof.\n\nHuman: Why?\n\nAssistant: So.","rejected":"\n\nHuman: Hi.\n\nHuman: Who are you?\n\nAssistant: I am a dog.\n\nAssistant: Woof.\n\nHuman: Why?\n\nAssistant: No."}
+JSON
+tokenize hh.jsonl -o hh.l2s
+gatt make --only length --brief 0 hh.l2s | text >text
+ok 'what is said in a row is one turn' grep -q '"prompt":\[{"role":"user","content":"Use one sentence.\\nHi.\\n\\nWho are you?"},{"role":"assistant","content":"[^"]*"},{"role":"user","content":"Why?"}\],"completion":' text
+
 if [ -n "$L2_SHARED" ]; then
     fails 1 'says no chat template' 'no template is known' l2-gatt make -q -m model --constraints c.yaml dialogues.l2s
 else

@@ -182,6 +182,17 @@ static void test_bad_yaml(void **state)
         assert_int_equal(l2_buf_append_str(&b, "x,", &err), L2_OK);
     assert_int_equal(l2_buf_append(&b, "]\n", 3, &err), L2_OK);
     check_bad((const char *)b.data, L2_CORRUPT, 1);
+    /* nor patterns that grow */
+    b.len = 0;
+    assert_int_equal(l2_buf_append_str(&b,
+                                       "constraints:\n  - name: a\n    instruction: '{}'\n"
+                                       "    obeys: '(?:(?:aa|b){200}){9}{}'\n    values: [",
+                                       &err),
+                     L2_OK);
+    for (int i = 0; i < 9999; i++)
+        assert_int_equal(l2_buf_append_str(&b, "v,", &err), L2_OK);
+    assert_int_equal(l2_buf_append(&b, "]\n", 3, &err), L2_OK);
+    check_bad((const char *)b.data, L2_CORRUPT, 4);
     /* nor do long values in many places */
     b.len = 0;
     assert_int_equal(l2_buf_append_str(&b, "constraints:\n  - name: a\n    instruction: '", &err),
@@ -485,7 +496,11 @@ static void test_faults(void **state)
 
     /* what is no dialogue is refused, and stays the caller's */
     r = dialogue(4, 2, false);
-    r->messages[1].role = (struct l2_str){"user", 4};
+    r->messages[0].role = (struct l2_str){"assistant", 9};
+    assert_int_equal(w->ops->add(w, r, &err), L2_CORRUPT);
+    assert_string_equal(err.text, "record 4: message 1: want role user, got assistant");
+    r->messages[0].role = (struct l2_str){"user", 4};
+    r->messages[1].role = (struct l2_str){"tool", 4};
     assert_int_equal(w->ops->add(w, r, &err), L2_CORRUPT);
     r->n_messages = 0;
     assert_int_equal(w->ops->add(w, r, &err), L2_CORRUPT);
