@@ -279,7 +279,8 @@ static int report(struct l2_ppo_run *r, const struct l2_ppo_scores *s,
                  {"lr", args.lr},
                  {"time/generation", r->generating},
                  {"time/scoring", r->scoring},
-                 {"time/training", r->training}};
+                 {"time/training", r->training},
+                 {"time/saving", r->saving}};
     l2_report_count(o, "step", r->iteration);
     l2_report_count(o, "episode", r->episodes);
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
@@ -304,6 +305,7 @@ static void summarize(struct l2_ppo_run *r)
     l2_report_real(o, "generation_seconds", r->generating);
     l2_report_real(o, "scoring_seconds", r->scoring);
     l2_report_real(o, "training_seconds", r->training);
+    l2_report_real(o, "saving_seconds", r->saving);
     if (r->has_best)
         l2_report_real(o, "held_out_score", r->best);
 }
@@ -312,13 +314,16 @@ static void summarize(struct l2_ppo_run *r)
 
 static int write_model(struct l2_ppo_run *r, struct l2_err *err)
 {
+    double begin = l2_seconds();
     struct l2_lora_merged merged = {r->params, l2_ppo_lora(r->ppo)};
     struct l2_model_source source = {.rows = l2_params_rows, .arg = r->params};
     if (merged.lora)
         source = (struct l2_model_source){.rows = l2_lora_merged_rows, .arg = &merged};
     struct l2_model_write_opts o = {
         .dtype = L2_F32, .vocab_path = r->model->vocab_path, .replace = true};
-    return l2_model_write(args.output, &r->params->hp, &source, &o, err);
+    int rc = l2_model_write(args.output, &r->params->hp, &source, &o, err);
+    r->saving += l2_seconds() - begin;
+    return rc;
 }
 
 /* The score on what is held out; the best model so far is the output. */
@@ -352,12 +357,15 @@ static int evaluate(struct l2_ppo_run *r, struct l2_err *err)
     return rc == L2_OK ? write_model(r, err) : rc;
 }
 
-static int save(const struct l2_ppo_run *r, const char *path, struct l2_err *err)
+static int save(struct l2_ppo_run *r, const char *path, struct l2_err *err)
 {
+    double begin = l2_seconds();
     const double numbers[L2_PPO_NUMBERS] = {
         (double)r->iteration, (double)r->pass, (double)r->position, (double)r->episodes,
         r->has_best,          r->best,         (double)r->worse};
-    return l2_ppo_save(r->ppo, numbers, path, err);
+    int rc = l2_ppo_save(r->ppo, numbers, path, err);
+    r->saving += l2_seconds() - begin;
+    return rc;
 }
 
 static int restore(struct l2_ppo_run *r, const char *path, struct l2_err *err)

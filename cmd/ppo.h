@@ -65,7 +65,7 @@ struct l2_ppo_run {
     uint64_t worse; /* evaluations since */
 
     /* Seconds of this process, and tokens. */
-    double generating, scoring, training;
+    double generating, scoring, training, saving;
     uint64_t new_tokens;
 };
 

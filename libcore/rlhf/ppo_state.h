@@ -28,10 +28,11 @@ struct l2_ppo {
 
 /* A micro-batch: rollouts order[first .. first + n). */
 struct l2_ppo_micro {
-    size_t first, n, n_rows, n_targets;
+    size_t first, n, n_rows, n_spans, n_targets;
 };
 
-/* Takes as many of the rollouts from first on, below end, as fit into a micro-batch. */
+/* Takes as many of the rollouts from first on, below end, as fit into a micro-batch. Neighbours
+ * whose prompt is the same array have it once. */
 int l2_ppo_pack(struct l2_ppo *p, const struct l2_rollout *rollouts, size_t first, size_t end,
                 struct l2_ppo_micro *m, struct l2_err *err) L2_MUST_CHECK;
 /* Runs the model on it: the policy (p->logprob, p->value and, where asked for, p->entropy), or the

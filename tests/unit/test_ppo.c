@@ -56,6 +56,12 @@ static void assert_near(const float *got, const double *want, size_t n, double t
         assert_true(fabs(got[i] - want[i]) <= tolerance);
 }
 
+static void assert_near_f32(const float *got, const float *want, size_t n, double tolerance)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs((double)got[i] - want[i]) <= tolerance);
+}
+
 static json_t *golden(void)
 {
     const char *path = shared_path("golden/gqa64/ppo.json");
@@ -323,6 +329,43 @@ static double loss_of(struct l2_ppo *p, const struct batch *b)
     return sum / (double)n;
 }
 
+/* Rollouts of one prompt have it once, and learn what they do with a prompt each. */
+static void shared_prompts(void **state)
+{
+    (void)state;
+    struct world w[2];
+    float logprob[2][BATCH][LENGTH];
+    size_t rows[2] = {0, 0};
+    for (int shared = 0; shared < 2; shared++) {
+        struct world *v = &w[shared];
+        world_begin(v);
+        for (uint32_t i = 0; i < BATCH; i++) {
+            struct l2_rollout *r = &v->b.rollouts[i];
+            memcpy(v->b.prompts[i], v->b.prompts[i / 3 * 3], sizeof v->b.prompts[i]);
+            r->prompt = v->b.prompts[shared ? i / 3 * 3 : i];
+            r->n_prompt = 2;
+        }
+        assert_int_equal(l2_ppo_new(&v->p, v->params, v->ref, &v->o, &err), L2_OK);
+        assert_int_equal(step(v, 0), L2_OK);
+        assert_true(v->s.first_ratio_off == 0);
+        for (uint32_t i = 0; i < BATCH; i++)
+            memcpy(logprob[shared][i], v->b.rollouts[i].logprob, sizeof logprob[shared][i]);
+        struct l2_ppo_micro m;
+        for (size_t at = 0; at < BATCH; at += m.n) {
+            assert_int_equal(l2_ppo_pack(v->p, v->b.rollouts, at, BATCH, &m, &err), L2_OK);
+            rows[shared] += m.n_rows;
+        }
+    }
+    assert_true(rows[1] < rows[0]);
+    for (uint32_t i = 0; i < BATCH; i++)
+        assert_near_f32(logprob[1][i], logprob[0][i], w[0].b.rollouts[i].n, 1e-5);
+    assert_true(fabs(w[0].s.grad_norm - w[1].s.grad_norm) < 1e-4 * w[0].s.grad_norm);
+    assert_true(fabs(w[0].s.policy_loss - w[1].s.policy_loss) < 1e-5);
+    assert_true(fabs(w[0].s.value_loss - w[1].s.value_loss) < 1e-5);
+    world_end(&w[0]);
+    world_end(&w[1]);
+}
+
 static void gradients(void **state)
 {
     (void)state;
@@ -510,6 +553,7 @@ int main(void)
         cmocka_unit_test(term_derivatives),
         cmocka_unit_test(whitening_of_equals),
         cmocka_unit_test(adaptive_kl),
+        cmocka_unit_test(shared_prompts),
         cmocka_unit_test(gradients),
         cmocka_unit_test(first_step),
         cmocka_unit_test(adapters),
