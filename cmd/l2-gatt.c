@@ -20,7 +20,7 @@ static int note_constraints(struct l2_cli *cli, const struct l2_map *map, struct
     struct l2_sha256 sha;
     char hex[2 * L2_SHA256_SIZE + 1];
     size_t n = cli->settings ? strlen(cli->settings) : 0;
-    const char *const key = "constraints-sha256: ";
+    const char *const key = "# constraints: sha256 ";
     char *s = realloc(cli->settings, n + strlen(key) + sizeof hex + 1);
     if (!s)
         return l2_err_memory(err, n);
