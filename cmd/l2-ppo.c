@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,8 +215,6 @@ static int write_rollouts(struct l2_ppo_run *r, const struct l2_prompts *batch, 
     char path[4096];
     if (!args.rollouts)
         return L2_OK;
-    if (mkdir(args.rollouts, 0777) != 0 && errno != EEXIST)
-        return l2_err_sys(err, errno, args.rollouts, "cannot create directory");
     snprintf(path, sizeof path, "%s/%06" PRIu64 ".l2s", args.rollouts, r->iteration + 1);
     return l2_ppo_write_rollouts(r, batch, path, err);
 }
@@ -238,6 +237,7 @@ static int iterate(struct l2_ppo_run *r, struct l2_ppo_scores *scores, struct l2
         double begin = l2_seconds();
         rc = l2_ppo_step(r->ppo, rollouts, n, args.max_kl, stats, err);
         r->training += l2_seconds() - begin;
+        r->out_of_bounds = rc == L2_LIMIT || rc == L2_CORRUPT;
         r->episodes += n;
         scores->sampled_kl = sampled_kl(&batch);
     }
@@ -310,7 +310,7 @@ static void summarize(struct l2_ppo_run *r)
         l2_report_real(o, "held_out_score", r->best);
 }
 
-/* ---- models and checkpoints ---- */
+/* ---- models ---- */
 
 static int write_model(struct l2_ppo_run *r, struct l2_err *err)
 {
@@ -357,33 +357,6 @@ static int evaluate(struct l2_ppo_run *r, struct l2_err *err)
     return rc == L2_OK ? write_model(r, err) : rc;
 }
 
-static int save(struct l2_ppo_run *r, const char *path, struct l2_err *err)
-{
-    double begin = l2_seconds();
-    const double numbers[L2_PPO_NUMBERS] = {
-        (double)r->iteration, (double)r->pass, (double)r->position, (double)r->episodes,
-        r->has_best,          r->best,         (double)r->worse};
-    int rc = l2_ppo_save(r->ppo, numbers, path, err);
-    r->saving += l2_seconds() - begin;
-    return rc;
-}
-
-static int restore(struct l2_ppo_run *r, const char *path, struct l2_err *err)
-{
-    double numbers[L2_PPO_NUMBERS];
-    int rc = l2_ppo_restore(r->ppo, numbers, path, err);
-    if (rc != L2_OK)
-        return rc;
-    r->iteration = (uint64_t)numbers[0];
-    r->pass = (uint64_t)numbers[1];
-    r->position = (uint64_t)numbers[2];
-    r->episodes = (uint64_t)numbers[3];
-    r->has_best = numbers[4] != 0;
-    r->best = numbers[5];
-    r->worse = (uint64_t)numbers[6];
-    return L2_OK;
-}
-
 /* ---- the run ---- */
 
 static bool has_patience(const struct l2_ppo_run *r)
@@ -391,7 +364,7 @@ static bool has_patience(const struct l2_ppo_run *r)
     return args.patience == 0 || r->worse < (uint64_t)args.patience;
 }
 
-static int train(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *err)
+static int train(struct l2_ppo_run *r, const struct l2_ppo_paths *p, struct l2_err *err)
 {
     uint64_t total = (uint64_t)args.iterations;
     int rc = L2_OK;
@@ -409,49 +382,66 @@ static int train(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *er
             rc = evaluate(r, err);
         if (rc == L2_OK &&
             (last || l2_stop_asked() || r->iteration % (uint64_t)args.save_every == 0))
-            rc = save(r, checkpoint, err);
+            rc = l2_ppo_save_run(r, p, err);
     }
     l2_cli_progress_done(r->cli);
     return rc;
 }
 
-static int begin(struct l2_ppo_run *r, const char *checkpoint, struct l2_err *err)
+/* What would fail after the first iteration is to fail before it. */
+static int check_output(struct l2_err *err)
+{
+    char *copy = strdup(args.output);
+    if (!copy)
+        return l2_err_memory(err, strlen(args.output) + 1);
+    int rc = L2_OK;
+    const char *parent = dirname(copy);
+    if (access(parent, W_OK | X_OK) != 0)
+        rc = l2_err_sys(err, errno, parent, "cannot write here");
+    free(copy);
+    if (rc == L2_OK && args.rollouts && mkdir(args.rollouts, 0777) != 0 && errno != EEXIST)
+        rc = l2_err_sys(err, errno, args.rollouts, "cannot create directory");
+    return rc;
+}
+
+static int begin(struct l2_ppo_run *r, const struct l2_ppo_paths *p, struct l2_err *err)
 {
     struct stat st;
-    bool found = stat(checkpoint, &st) == 0;
+    bool found = stat(p->checkpoint, &st) == 0;
+    int rc = check_output(err);
+    if (rc != L2_OK)
+        return rc;
     if (found && args.resume)
-        return restore(r, checkpoint, err);
+        return l2_ppo_restore_run(r, p->checkpoint, err);
     if (found && !args.force)
-        return l2_err_at(err, L2_ARGUMENT, checkpoint, -1,
+        return l2_err_at(err, L2_ARGUMENT, p->checkpoint, -1,
                          "checkpoint of an earlier run (see --resume and --force)");
-    if (found && unlink(checkpoint) != 0)
-        return l2_err_sys(err, errno, checkpoint, "cannot remove");
     if (stat(args.output, &st) == 0 && !args.force && !args.resume)
         return l2_err_at(err, L2_ARGUMENT, args.output, -1, "exists (see --force)");
-    return L2_OK;
+    rc = l2_ppo_forget(p->checkpoint, err);
+    return rc == L2_OK ? l2_ppo_forget(p->before, err) : rc;
 }
 
 static int run_all(struct l2_ppo_run *r, struct l2_err *err)
 {
-    size_t size = strlen(args.output) + sizeof ".ckpt";
-    char *checkpoint = malloc(size);
-    if (!checkpoint)
-        return l2_err_memory(err, size);
-    snprintf(checkpoint, size, "%s.ckpt", args.output);
-    int rc = begin(r, checkpoint, err);
+    struct l2_ppo_paths p;
+    int rc = l2_ppo_paths_make(&p, args.output, err);
+    if (rc == L2_OK)
+        rc = begin(r, &p, err);
     if (rc == L2_OK && args.log && !(r->log = fopen(args.log, "a")))
         rc = l2_err_sys(err, errno, args.log, "cannot open");
     if (rc == L2_OK)
-        rc = train(r, checkpoint, err);
-    if (rc == L2_LIMIT || rc == L2_CORRUPT)
-        l2_cli_note(r->cli, "stopped after iteration %" PRIu64 "; its checkpoint is kept",
-                    r->iteration);
+        rc = train(r, &p, err);
+    if (r->out_of_bounds)
+        l2_ppo_keep_good(r, &p);
     else if (rc == L2_OK && l2_stop_asked())
         l2_cli_note(r->cli, "stopped after iteration %" PRIu64 "; --resume goes on", r->iteration);
     else if (rc == L2_OK && r->held.n == 0)
         rc = write_model(r, err);
+    if (rc == L2_OK && !l2_stop_asked())
+        rc = l2_ppo_forget(p.before, err);
     summarize(r);
-    free(checkpoint);
+    l2_ppo_paths_release(&p);
     return rc;
 }
 

@@ -143,7 +143,8 @@ cmd_l2_plot_SOURCES = \
 cmd_l2_plot_LDADD = $(l2_libs)
 
 bin_PROGRAMS += cmd/l2-ppo
-cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_rollout.c %D%/ppo_setup.c
+cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_keep.c \
+	%D%/ppo_rollout.c %D%/ppo_setup.c
 cmd_l2_ppo_LDADD = $(l2_model_libs)
 
 bin_PROGRAMS += cmd/l2-preprompt

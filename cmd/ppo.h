@@ -63,6 +63,10 @@ struct l2_ppo_run {
     bool has_best;
     double best;    /* score on what is held out */
     uint64_t worse; /* evaluations since */
+    uint64_t saved,
+        saved_before; /* iterations of the last checkpoint and the one before; 0: none */
+
+    bool out_of_bounds; /* KL or a loss is what it must not be */
 
     /* Seconds of this process, and tokens. */
     double generating, scoring, training, saving;
@@ -105,5 +109,20 @@ int l2_ppo_write_stream(struct l2_ppo_run *r, const struct l2_prompts *batch, in
                         const char *path, struct l2_err *err) L2_MUST_CHECK;
 int l2_ppo_write_rollouts(struct l2_ppo_run *r, const struct l2_prompts *batch, const char *path,
                           struct l2_err *err) L2_MUST_CHECK;
+
+/* The run's checkpoint, and with --max-kl the one before it. */
+struct l2_ppo_paths {
+    char *checkpoint, *before; /* owned */
+};
+int l2_ppo_paths_make(struct l2_ppo_paths *p, const char *output, struct l2_err *err) L2_MUST_CHECK;
+void l2_ppo_paths_release(struct l2_ppo_paths *p);
+int l2_ppo_save_run(struct l2_ppo_run *r, const struct l2_ppo_paths *p,
+                    struct l2_err *err) L2_MUST_CHECK;
+int l2_ppo_restore_run(struct l2_ppo_run *r, const char *path, struct l2_err *err) L2_MUST_CHECK;
+/* Removes the file, if there is one. */
+int l2_ppo_forget(const char *path, struct l2_err *err) L2_MUST_CHECK;
+/* For a run that is out of bounds: leaves the last checkpoint whose policy was within them, where
+ * there is one, and says which one that is. */
+void l2_ppo_keep_good(struct l2_ppo_run *r, const struct l2_ppo_paths *p);
 
 #endif

@@ -205,6 +205,16 @@ static int open_base(struct l2_ppo_run *r, struct l2_err *err)
     return rc == L2_OK ? l2_engine_new(&r->base, r->base_model, &o, err) : rc;
 }
 
+static int compile_pattern(struct l2_ppo_run *r, struct l2_err *err)
+{
+    int rc = l2_stop_new(&r->pattern, r->args->pattern, err);
+    if (rc != L2_ARGUMENT)
+        return rc;
+    struct l2_err why = *err;
+    const char *colon = strstr(why.text, ": ");
+    return l2_err_set(err, rc, "--reward-pattern: %.300s", colon ? colon + 2 : why.text);
+}
+
 static int open_policy(struct l2_ppo_run *r, struct l2_err *err)
 {
     uint8_t digest[L2_SHA256_SIZE];
@@ -221,7 +231,7 @@ static int open_policy(struct l2_ppo_run *r, struct l2_err *err)
         rc = l2_err_at(err, L2_ARGUMENT, r->args->model, -1,
                        "has no vocabulary, and --reward-pattern wants one");
     if (rc == L2_OK && r->args->pattern)
-        rc = l2_stop_new(&r->pattern, r->args->pattern, err);
+        rc = compile_pattern(r, err);
     return rc;
 }
 

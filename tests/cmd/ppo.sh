@@ -92,6 +92,19 @@ fails 2 'no multiple' 'completions divide the batch' run bad --reward rm -k 5
 fails 1 'give more prompts' 'a batch of more prompts than there are' run bad --reward rm --batch 64
 fails 1 'want 1e-06 at most' 'a limit on KL ends the run' run limited --reward rm --max-kl 1e-6
 ok 'and leaves a checkpoint that goes on' run limited --reward rm --resume --iterations 1 --max-kl 1e-6
+most=0.04 # random weights move less
+[ -z "$L2_SHARED" ] || most=0.1
+fails 1 "want $most at most" 'a limit that is reached later, too' run later --reward rm --max-kl $most --save-every 1 \
+    --log later.jsonl
+n=$(wc -l <later.jsonl | tr -d ' ') # of the policies within the limit the last one is n - 1's
+is 'several iterations were within it' 1 "$((n > 1))"
+ok 'and leaves the last policy within it' run later --reward rm --max-kl $most --save-every 1 --iterations $((n - 1)) \
+    --resume
+ok 'which is the one that so many iterations give' run fewer --reward rm --max-kl $most --save-every 1 \
+    --iterations $((n - 1))
+same 'to the bit' fewer/model.safetensors later/model.safetensors
+fails 1 'none: cannot write here' 'an output that cannot be made fails at once' run none/out --reward rm
+fails 2 '--reward-pattern: offset 1: ' 'a pattern that is none' run bad --reward-pattern '('
 i=0
 while [ $((i += 1)) -le 12 ]; do echo "{\"id\":\"more-$i\",\"prompt\":\"The dog saw $i\"}"; done >more.jsonl
 l2-tokenize -q -z tokenizer.model more.jsonl -o more.l2s
