@@ -142,4 +142,23 @@ reached=0.9 # random weights take longer
 is "it is in more than $reached of the completions in the end" 1 \
     "$(tail -n 3 scores | awk -v want=$reached '{ s += $1 } END { print (s / NR > want) }')"
 is 'KL has grown' 1 "$(field objective/kl letter.jsonl | tail -n 1 | awk '{ print ($1 > 1) }')"
+
+# ---- the optimum of score - beta KL, which is known for a score of 0 or 1 ----
+
+# A prompt whose answers score 1 with probability p has beta log(1 - p + p exp(1 / beta)) as its optimum.
+l2-generate -q -m model --kv-type f32 -n 1 -k 4000 prompts.l2s | l2-tokenize -q -d -z tokenizer.model | awk '{
+    n = split($0, text, "\"text\":\"")
+    hits = 0
+    for (i = 2; i <= n; i++) { sub(/".*/, "", text[i]); hits += text[i] ~ /[b-h]/ }
+    p = hits / (n - 1)
+    sum += 0.3 * log(1 - p + p * exp(1 / 0.3))
+} END { print sum / NR }' >optimum
+rate=1e-3 # random weights have further to go
+[ -z "$L2_SHARED" ] || rate=2e-4
+ok 'a token is rewarded, and KL costs' l2-ppo -q -m model -o token -j 1 --reward-pattern '[b-h]' --batch 192 -k 64 \
+    --mini-batch 192 -n 1 --iterations 80 --lr $rate --kl-coef 0.3 --no-whiten-scores --weight-decay 0 --lam 1 \
+    --vf-coef 1 --cliprange-value 0 -s 1 --save-every 80 --log token.jsonl prompts.l2s
+field objective/rlhf_reward token.jsonl | tail -n 20 | awk '{ s += $1 } END { print s / NR }' >reached
+is 'the optimum is reached to 7 percent, and not passed' 1 "$(paste optimum reached |
+    awk '{ print ($2 > 0.93 * $1 && $2 < 1.03 * $1) }')"
 finish
