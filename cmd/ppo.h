@@ -75,9 +75,11 @@ struct l2_ppo_run {
 
 #define L2_PPO_ROWS 256 /* of a pass of an engine */
 
-/* Positions of a rollout at most, and bytes for the keys and values of that many in a model. */
+/* Positions of a rollout at most, and bytes for the keys and values of that many completions in a
+ * model, if --kv-memory leaves them. */
 uint32_t l2_ppo_longest(const struct l2_ppo_run *r);
-uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp, size_t sequences);
+uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp,
+                         uint64_t completions);
 /* Of the engine that draws that many completions. */
 struct l2_engine_opts l2_ppo_engine_opts(const struct l2_ppo_run *r, size_t sequences);
 

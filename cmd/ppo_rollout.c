@@ -57,14 +57,18 @@ static void policy_close(struct policy *p)
     l2_model_close(p->model);
 }
 
-/* Keys and values of as many sequences as a pass has rows, or of as many as there are. */
-uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp, size_t sequences)
+/* Completions that are run together have the whole blocks of their prompt once, -k of them. */
+uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp,
+                         uint64_t completions)
 {
-    uint64_t block = l2_kv_block_bytes(hp, L2_KV_F32);
-    uint64_t n = sequences < L2_PPO_ROWS ? sequences : L2_PPO_ROWS;
+    uint64_t block = l2_kv_block_bytes(hp, L2_KV_F32), k = (uint64_t)r->args->completions;
     uint32_t longest = l2_ppo_longest(r);
-    uint64_t wanted =
-        block * l2_kv_blocks_for(longest < hp->context ? longest : hp->context) * (n + 1);
+    uint32_t all = longest < hp->context ? longest : hp->context;
+    uint32_t shared = (uint32_t)r->longest / L2_KV_BLOCK * L2_KV_BLOCK;
+    uint32_t own = shared < all ? all - shared : 1;
+    uint64_t prompts = (completions + k - 1) / k + 1;
+    uint64_t wanted = block * (prompts * l2_kv_blocks_for((uint32_t)r->longest) +
+                               (completions + 1) * l2_kv_blocks_for(own));
     uint64_t least = block * (l2_kv_blocks_for(hp->context) + 1);
     uint64_t most = r->args->kv_bytes > 0 ? r->args->kv_bytes : (uint64_t)1 << 30;
     if (wanted > most)
@@ -74,11 +78,13 @@ uint64_t l2_ppo_kv_bytes(const struct l2_ppo_run *r, const struct l2_hparams *hp
 
 struct l2_engine_opts l2_ppo_engine_opts(const struct l2_ppo_run *r, size_t sequences)
 {
+    uint64_t together =
+        sequences < L2_PPO_ROWS ? sequences : L2_PPO_ROWS; /* a row of a pass each */
     return (struct l2_engine_opts){.backend = &l2_backend_native,
                                    .pool = r->pool,
                                    .max_rows = L2_PPO_ROWS,
                                    .max_outputs = L2_PPO_ROWS,
-                                   .kv_bytes = l2_ppo_kv_bytes(r, &r->model->hp, sequences),
+                                   .kv_bytes = l2_ppo_kv_bytes(r, &r->model->hp, together),
                                    .kv_type = L2_KV_F32,
                                    .pack = {.narrow = r->base != NULL},
                                    .lender = r->base};

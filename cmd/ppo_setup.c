@@ -156,6 +156,14 @@ static int check_reward(const struct l2_ppo_run *r, const struct l2_model *m, st
     return L2_OK;
 }
 
+/* A completion that is scored is done after a pass or two: as many as fill one with 16 rows each.
+ */
+static uint64_t scored_together(const struct l2_ppo_run *r)
+{
+    uint64_t n = L2_PPO_ROWS / 16, batch = (uint64_t)r->args->batch;
+    return n < batch ? n : batch;
+}
+
 /* It takes what it has in common with those before it from there. */
 static int open_reward(struct l2_ppo_run *r, struct l2_loaded *out, const char *path,
                        struct l2_err *err)
@@ -172,7 +180,7 @@ static int open_reward(struct l2_ppo_run *r, struct l2_loaded *out, const char *
     if (rc != L2_OK)
         return rc;
     rc = check_reward(r, m, err);
-    s.kv_bytes = l2_ppo_kv_bytes(r, &m->hp, (size_t)r->args->batch);
+    s.kv_bytes = l2_ppo_kv_bytes(r, &m->hp, scored_together(r));
     l2_model_close(m);
     if (rc == L2_OK)
         rc = l2_load(out, r->cli, &s, L2_PPO_ROWS, 0, err);
