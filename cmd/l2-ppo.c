@@ -27,21 +27,15 @@ static struct l2_ppo_args args = {.batch = 512,
                                   .save_every = 1,
                                   .temperature = 1,
                                   .lr = 1e-6,
-                                  .weight_decay = 0.1,
-                                  .beta1 = 0.9,
-                                  .beta2 = 0.95,
-                                  .eps = 1e-5,
-                                  .clip = 1,
+                                  .optimiser = OPTIMISER_DEFAULTS,
                                   .cliprange = 0.2,
                                   .cliprange_value = 0.2,
                                   .vf_coef = 0.1,
                                   .gamma = 1,
                                   .lambda = 0.95,
-                                  .kl_horizon = 10000,
-                                  .lora_targets = 1};
+                                  .kl_horizon = 10000};
 
 static const char *const estimators[] = {"k1", "k2", "k3", NULL};
-static const char *const lora_targets[] = {"attention", "all", NULL};
 
 /* clang-format off */
 #define COUNT(opt, field, least_, text, ...)                                                       \
@@ -112,21 +106,13 @@ static const struct l2_opt options[] = {
     COUNT("eval-every", eval_every, 1, "iterations between evaluations"),
     COUNT("patience", patience, 0, "stop after N evaluations without a better one; 0: never"),
     REAL("lr", lr, 10, "learning rate, which is constant"),
-    REAL("weight-decay", weight_decay, 10, "of matrices, decoupled"),
-    REAL("beta1", beta1, 0.9999999, "AdamW's, of the first moment"),
-    REAL("beta2", beta2, 0.9999999, "AdamW's, of the second moment"),
-    REAL("eps", eps, 1, "AdamW's"),
-    REAL("clip", clip, 1e9, "norm of the gradients at most; 0: no limit"),
+    ADAMW_OPTIONS(args.optimiser),
     L2_OPT_TITLE("Computation"),
     COUNT("rows", rows, 0, "positions that training computes at once; at least the longest rollout",
           .default_text = "1024"),
-    FLAG("recompute", recompute, "keep less between forward and backward: less memory, a third more work"),
-    FLAG("bf16", bf16, "multiply matrices in bfloat16, sums and weights in f32"),
-    COUNT("lora-rank", lora_rank, 0, "train low-rank adapters of this rank, so that policy and "
-          "reference share one copy, in bf16", .default_text = "0: all parameters are trained"),
-    REAL("lora-alpha", lora_alpha, 1e6, "adapters count alpha / rank", .default_text = "twice the rank"),
-    {.name = "lora-targets", .kind = L2_OPT_CHOICE, .arg = "WHICH", .choices = lora_targets,
-     .target = &args.lora_targets, .help = "projections that have adapters: attention, or all"},
+    COMPUTE_OPTIONS(args.optimiser),
+    LORA_OPTIONS(args.optimiser, "train low-rank adapters of this rank, so that policy and reference "
+                 "share one copy, in bf16"),
     FLAG("plan", plan, "say what memory the run takes, and do nothing", .no_effect = true),
     L2_OPT_TITLE("Checkpoints and reports"),
     COUNT("save-every", save_every, 1, "iterations between checkpoints", .no_effect = true),

@@ -14,13 +14,8 @@
 #include "model/adapter.h"
 
 static struct l2_train_opts opts = {.least = 0.1,
-                                    .weight_decay = 0.1,
-                                    .beta1 = 0.9,
-                                    .beta2 = 0.95,
-                                    .eps = 1e-5,
-                                    .clip = 1,
+                                    .optimiser = OPTIMISER_DEFAULTS,
                                     .micro = 1,
-                                    .lora_targets = 1,
                                     .sample_tokens = 64,
                                     .pue = 1,
                                     .keep = 2,
@@ -34,7 +29,6 @@ static const char *const overlong[] = {"error", "drop", "truncate-left", "trunca
 static const char *const schedules[] = {"cosine", "linear", "constant", NULL};
 static const char *const margins[] = {"none", "small", "large", NULL};
 static const char *const types[] = {"f32", "bf16", NULL};
-static const char *const lora_targets[] = {"attention", "all", NULL};
 
 /* clang-format off */
 #define ROW_COUNT(opt, field, least_, text, ...)                                                   \
@@ -88,14 +82,9 @@ static const char *const lora_targets[] = {"attention", "all", NULL};
     ROW_REAL("min-lr", least, 1, "where it ends, as a share of the peak"),                         \
     ROW_COUNT("warmup", warmup, 0, "steps in which it rises",                                      \
               .default_text = "pretrain: 2000, at most a tenth of the steps; sft: 0; reward: 3 % of the steps, 5 at least"), \
-    ROW_REAL("weight-decay", weight_decay, 10, "of matrices, decoupled"),                          \
-    ROW_REAL("beta1", beta1, 0.9999999, "AdamW's, of the first moment"),                           \
-    ROW_REAL("beta2", beta2, 0.9999999, "AdamW's, of the second moment"),                          \
-    ROW_REAL("eps", eps, 1, "AdamW's"),                                                            \
-    ROW_REAL("clip", clip, 1e9, "norm of the gradients at most; 0: no limit"),                     \
+    ADAMW_OPTIONS(opts.optimiser),                                                                 \
     L2_OPT_TITLE("Computation"),                                                                   \
-    ROW_FLAG("recompute", recompute, "keep less between forward and backward: less memory, a third more work"), \
-    ROW_FLAG("bf16", bf16, "multiply matrices in bfloat16, sums and weights in f32"),              \
+    COMPUTE_OPTIONS(opts.optimiser),                                                               \
     {.name = "param-type", .kind = L2_OPT_CHOICE, .arg = "TYPE", .choices = types,                 \
      .target = &opts.param_type, .given = &opts.param_type_given,                                  \
      .default_text = "f32; bf16 with --lora-rank",                                                 \
@@ -105,13 +94,8 @@ static const char *const lora_targets[] = {"attention", "all", NULL};
      .help = "what AdamW's moments of matrices are kept in: f32 or bf16"},                         \
     ROW_FLAG("plan", plan, "say what memory the run takes, and do nothing; --model may be a preset's .yaml"), \
     L2_OPT_TITLE("Adapters"),                                                                      \
-    ROW_COUNT("lora-rank", lora_rank, 0, "train low-rank adapters of this rank and nothing else",  \
-              .default_text = "0: all parameters are trained"),                                    \
-    ROW_REAL("lora-alpha", lora_alpha, 1e6, "adapters count alpha / rank",                         \
-             .default_text = "twice the rank"),                                                    \
-    {.name = "lora-targets", .kind = L2_OPT_CHOICE, .arg = "WHICH", .choices = lora_targets,       \
-     .target = &opts.lora_targets,                                                                 \
-     .help = "projections that have adapters: attention, or all"},                                 \
+    LORA_OPTIONS(opts.optimiser,                                                                   \
+                 "train low-rank adapters of this rank and nothing else"),                         \
     ROW_FLAG("merge", merge, "write a model with the adapters merged into it, not the adapters"),  \
     L2_OPT_TITLE("Checkpoints and reports"),                                                       \
     ROW_COUNT("save-every", save_every, 1, "steps between checkpoints"),                           \
@@ -307,7 +291,8 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
     } else if (r == L2_OK) {
         r = evaluate(t, true, err);
         if (r == L2_OK)
-            r = opts.lora_rank > 0 && !opts.merge ? write_adapters(t, err) : write_model(t, err);
+            r = opts.optimiser.lora_rank > 0 && !opts.merge ? write_adapters(t, err)
+                                                            : write_model(t, err);
     }
     l2_report_count(t->cli->report, "steps", l2_trainer_steps(t->trainer));
     l2_train_report_data(t);
@@ -370,9 +355,9 @@ static int check_usage(struct l2_cli *cli)
     if (opts.batch_given && opts.batch % opts.micro != 0)
         return l2_cli_usage(cli, "--batch %lld is no multiple of --micro-batch %lld",
                             (long long)opts.batch, (long long)opts.micro);
-    if (opts.lora_rank > 0 && opts.dump_grads)
+    if (opts.optimiser.lora_rank > 0 && opts.dump_grads)
         return l2_cli_usage(cli, "--dump-grads is for all parameters, not for adapters");
-    if (opts.lora_rank == 0 && opts.merge)
+    if (opts.optimiser.lora_rank == 0 && opts.merge)
         return l2_cli_usage(cli, "--merge wants --lora-rank");
     return 0;
 }

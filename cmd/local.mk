@@ -143,8 +143,8 @@ cmd_l2_plot_SOURCES = \
 cmd_l2_plot_LDADD = $(l2_libs)
 
 bin_PROGRAMS += cmd/l2-ppo
-cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/ppo.h %D%/ppo_command.c %D%/ppo_keep.c \
-	%D%/ppo_rollout.c %D%/ppo_setup.c
+cmd_l2_ppo_SOURCES = %D%/l2-ppo.c %D%/optimiser.c %D%/optimiser.h %D%/ppo.h \
+	%D%/ppo_command.c %D%/ppo_keep.c %D%/ppo_rollout.c %D%/ppo_setup.c
 cmd_l2_ppo_LDADD = $(l2_model_libs)
 
 bin_PROGRAMS += cmd/l2-preprompt
@@ -170,6 +170,8 @@ cmd_l2_tokenize_LDADD = $(l2_libs)
 bin_PROGRAMS += cmd/l2-train
 cmd_l2_train_SOURCES = \
 	%D%/l2-train.c \
+	%D%/optimiser.c \
+	%D%/optimiser.h \
 	%D%/train.h \
 	%D%/train_files.c \
 	%D%/train_report.c \

@@ -4,19 +4,20 @@
 #define L2_CMD_PPO_H
 
 #include "common/modelopt.h"
+#include "optimiser.h"
 #include "rlhf/ppo.h"
 #include "sample/stop.h"
 
 struct l2_ppo_args {
+    struct optimiser optimiser;
     const char *model, *output, *reward, *safety, *safety_tag, *pattern, *command, *rollouts, *log;
-    bool force, resume, plan, recompute, bf16, raw_scores;
+    bool force, resume, plan, raw_scores;
     bool kl_coef_given;
-    int kl, lora_targets;
+    int kl;
     int64_t batch, completions, max_tokens, iterations, mini_batch, epochs, rows, eval_every,
-        patience, save_every, lora_rank;
-    double temperature, missing_eos, lr, weight_decay, beta1, beta2, eps, clip, cliprange,
-        cliprange_value, vf_coef, gamma, lambda, kl_coef, kl_target, kl_horizon, max_kl, held_out,
-        lora_alpha;
+        patience, save_every;
+    double temperature, missing_eos, lr, cliprange, cliprange_value, vf_coef, gamma, lambda,
+        kl_coef, kl_target, kl_horizon, max_kl, held_out;
     uint64_t seed, kv_bytes;
 };
 

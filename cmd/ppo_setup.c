@@ -202,7 +202,8 @@ static int open_base(struct l2_ppo_run *r, struct l2_err *err)
                                    l2_kv_block_bytes(hp, L2_KV_F32) * l2_kv_blocks_for(hp->context),
                                .kv_type = L2_KV_F32,
                                .pack = {.narrow = true}};
-    if (r->args->lora_rank == 0 || (r->args->plan && !r->args->reward && !r->args->safety))
+    if (r->args->optimiser.lora_rank == 0 ||
+        (r->args->plan && !r->args->reward && !r->args->safety))
         return L2_OK;
     int rc = l2_params_new_frozen(&r->params, hp, err);
     if (rc != L2_OK)
@@ -254,12 +255,9 @@ static void set_opts(struct l2_ppo_run *r)
     const struct l2_ppo_args *a = r->args;
     double beta = (double)l2_hparams_parameters(&r->model->hp) >= LARGE ? 0.005 : 0.01;
     r->ppo_opts = (struct l2_ppo_opts){
-        .adamw = {.beta1 = a->beta1,
-                  .beta2 = a->beta2,
-                  .eps = a->eps,
-                  .weight_decay = a->weight_decay},
+        .adamw = a->optimiser.adamw,
         .lr = a->lr,
-        .clip = a->clip,
+        .clip = a->optimiser.clip,
         .cliprange = a->cliprange,
         .cliprange_value = a->cliprange_value,
         .vf_coef = a->vf_coef,
@@ -273,11 +271,9 @@ static void set_opts(struct l2_ppo_run *r)
         .epochs = (uint32_t)a->epochs,
         .mini_batch = (uint32_t)a->mini_batch,
         .max_rows = choose_rows(r),
-        .recompute = a->recompute,
-        .products = a->bf16 ? L2_BF16 : L2_F32,
-        .lora = {.rank = (uint32_t)a->lora_rank,
-                 .alpha = (float)(a->lora_alpha > 0 ? a->lora_alpha : 2 * (double)a->lora_rank),
-                 .roles = a->lora_targets == 0 ? L2_LORA_ATTENTION : L2_LORA_ALL},
+        .recompute = a->optimiser.recompute,
+        .products = a->optimiser.bf16 ? L2_BF16 : L2_F32,
+        .lora = optimiser_lora(&a->optimiser),
         .seed = a->seed,
         .pool = r->pool,
     };
@@ -292,7 +288,7 @@ static void report_plan(struct l2_ppo_run *r)
 {
     const struct l2_hparams *hp = &r->model->hp;
     struct l2_ppo_plan p = l2_ppo_plan(hp, &r->ppo_opts);
-    bool shared = r->args->lora_rank > 0;
+    bool shared = r->args->optimiser.lora_rank > 0;
     struct l2_engine_opts eo = l2_ppo_engine_opts(r, (size_t)r->args->batch);
     eo.pack.narrow = shared;
     struct l2_engine_memory policy_engine = l2_engine_plan(hp, shared ? L2_BF16 : L2_F32, &eo);

@@ -6,21 +6,22 @@
 #include <stdio.h>
 
 #include "common/cli.h"
+#include "optimiser.h"
 #include "text/vocab.h"
 #include "train/trainer.h"
 #include "util/rapl.h"
 
 struct l2_train_opts {
+    struct optimiser optimiser;
     const char *model, *output, *log, *dump_grads, *tmpdir, *sample_prompt;
     struct l2_strings data, weights;
-    bool force, resume, resume_changed, recompute, bf16, cut_documents, earlier_turns, keep_order,
-        no_margin, plan, merge;
+    bool force, resume, resume_changed, cut_documents, earlier_turns, keep_order, no_margin, plan,
+        merge;
     bool lr_given, epochs_given, batch_given, context_given, param_type_given;
-    int overlong, schedule, margins, param_type, moment_type, lora_targets;
+    int overlong, schedule, margins, param_type, moment_type;
     int64_t steps, epochs, tokens, batch, micro, context, warmup, eval_every, eval_batches,
-        save_every, keep, log_every, lora_rank, sample_every, sample_tokens;
-    double lr, least, weight_decay, beta1, beta2, eps, clip, held_out, centre, safety, lora_alpha,
-        watts, pue, co2_per_kwh;
+        save_every, keep, log_every, sample_every, sample_tokens;
+    double lr, least, held_out, centre, safety, watts, pue, co2_per_kwh;
     uint64_t seed, memory;
 };
 

@@ -25,7 +25,7 @@ static const double rates[] = {3e-4, 2e-5, 1e-5};
 
 static bool is_frozen(const struct l2_train *t)
 {
-    return t->opts->param_type_given ? t->opts->param_type == 1 : t->opts->lora_rank > 0;
+    return t->opts->param_type_given ? t->opts->param_type == 1 : t->opts->optimiser.lora_rank > 0;
 }
 
 static int new_params(const struct l2_train *t, struct l2_params **out, const struct l2_hparams *hp,
@@ -259,14 +259,6 @@ static uint64_t choose_warmup(const struct l2_train *t)
     return n < t->total ? n : t->total;
 }
 
-static struct l2_lora_opts lora_opts(const struct l2_train_opts *o)
-{
-    return (struct l2_lora_opts){
-        .rank = (uint32_t)o->lora_rank,
-        .alpha = (float)(o->lora_alpha > 0 ? o->lora_alpha : 2 * (double)o->lora_rank),
-        .roles = o->lora_targets == 0 ? L2_LORA_ATTENTION : L2_LORA_ALL};
-}
-
 static void set_trainer_opts(struct l2_train *t)
 {
     const struct l2_train_opts *o = t->opts;
@@ -274,23 +266,20 @@ static void set_trainer_opts(struct l2_train *t)
         .kind = t->kind,
         .max_rows = l2_data_max_rows(&t->data_opts),
         .micro = (uint32_t)(choose_batch(t) / o->micro),
-        .adamw = {.beta1 = o->beta1,
-                  .beta2 = o->beta2,
-                  .eps = o->eps,
-                  .weight_decay = o->weight_decay},
+        .adamw = o->optimiser.adamw,
         .schedule = {.kind = (enum l2_schedule_kind)o->schedule,
                      .peak = o->lr_given ? o->lr : rates[t->kind],
                      .least = o->least,
                      .warmup = choose_warmup(t),
                      .total = t->total},
-        .clip = o->clip,
+        .clip = o->optimiser.clip,
         .centre = o->centre,
         .safety = o->safety,
-        .recompute = o->recompute,
-        .products = o->bf16 ? L2_BF16 : L2_F32,
+        .recompute = o->optimiser.recompute,
+        .products = o->optimiser.bf16 ? L2_BF16 : L2_F32,
         .weights = is_frozen(t) ? L2_BF16 : L2_F32,
         .moments = o->moment_type == 1 ? L2_BF16 : L2_F32,
-        .lora = lora_opts(o),
+        .lora = optimiser_lora(&o->optimiser),
         .seed = o->seed,
         .start = t->start,
         .pool = t->pool,
