@@ -43,6 +43,7 @@ static const struct shape {
     {"train 110m f32 recompute", 4, true, L2_F32, HP_110M},
     {"train 110m bf16", 4, false, L2_BF16, HP_110M},
     {"train 134m f32", 4, false, L2_F32, HP_134M},
+    {"train 134m bf16", 4, false, L2_BF16, HP_134M},
 };
 
 struct train {
