@@ -57,6 +57,7 @@ dist_tasks_DATA = \
 EXTRA_DIST += \
 	%D%/distil-safety.sh \
 	%D%/evaluate.sh \
+	%D%/lora-7b.sh \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \

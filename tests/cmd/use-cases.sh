@@ -35,6 +35,23 @@ ok 'a second run' env TOKENS=8 sh "$examples/rsample-trl.sh" model rm prompts.js
 same 'takes the answers that are there' dpo.before trl/dpo.jsonl
 is 'out of so many' "$K $K $K" "$(jq '.completions | length' answers.json | tr '\n' ' ' | sed 's/ $//')"
 
+# ---- lora-7b.sh ----
+presets=$L2_SRC/examples/presets
+VOCAB=tokenizer.model PRESET=$presets/tiny.yaml sh "$examples/lora-7b.sh" random pairs.jsonl low --context 64 2>err
+is 'a LoRA step of random weights' 0 $?
+ok 'tells the plan' grep -q 'memory: .* adapters' err
+ok 'and one loss' grep -q 'step 1 of 1: loss' err
+is 'random weights are in BF16' 1 "$(tr ',' '\n' <random/config.json | grep -c '"torch_dtype": *"bfloat16"')"
+is 'adapters are written, and no stream is left' 'yes no' \
+    "$([ -e low/adapter_model.safetensors ] && echo yes || echo no) $([ -e low.l2s ] && echo yes || echo no)"
+before=$(ls -l --time-style=full-iso random)
+sh "$examples/lora-7b.sh" random pairs.jsonl lower --context 64 --steps 3 2>err
+is 'a model that is there is taken' 0 $?
+is 'as it is' "$before" "$(ls -l --time-style=full-iso random)"
+ok 'for as many steps as one wants' grep -q 'step 3 of 3: loss' err
+fails 1 'vocabulary for random weights|VOCAB' 'random weights want a vocabulary' env -u VOCAB sh -c 'sh "$1" none pairs.jsonl x; [ $? -ne 0 ] && exit 1' sh "$examples/lora-7b.sh"
+fails 2 usage 'a file too few of three' sh "$examples/lora-7b.sh" random pairs.jsonl
+
 # ---- slurm-array.sh ----
 l2-tokenize -q -z tokenizer.model -o prompts.l2s prompts.jsonl
 K=2 TOKENS=5 SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=2 sh "$examples/slurm-array.sh" model rm prompts.l2s jobs 2>err
