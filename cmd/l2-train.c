@@ -183,7 +183,7 @@ static int train(struct l2_train *t, const char *dir, struct l2_err *err)
         uint64_t n = l2_trainer_steps(t->trainer);
         l2_cli_progress(t->cli, n, t->total, "steps");
         r = l2_train_report_step(t, &step, err);
-        if (r == L2_OK && opts.eval_every > 0 && n % (uint64_t)opts.eval_every == 0)
+        if (r == L2_OK && opts.eval_every > 0 && n % (uint64_t)opts.eval_every == 0 && n < t->total)
             r = evaluate(t, false, err);
         if (r == L2_OK && opts.sample_every > 0 && n % (uint64_t)opts.sample_every == 0)
             r = l2_train_sample(t, err);

@@ -120,6 +120,9 @@ head -c 100 pairs.l2s >cut.l2s
 fails 1 'cut.l2s' 'a cut stream' l2-train sft -m model -o x --data cut.l2s
 fails 1 'the context has room for 8' 'an overlong example' l2-train sft -m model -o x --data pairs.l2s --context 8
 
+ok 'evaluated on the way' l2-train sft -m model -o held --data pairs.l2s --held-out 0.4 --batch 1 --steps 4 --eval-every 2 --log held.jsonl
+is 'and once in the end' '2 4 ' "$(sed -n 's/^{"step":\([0-9]*\),"eval_loss".*/\1/p' held.jsonl | tr '\n' ' ')"
+
 # paper SIZE KIND KEY...: the values of the keys in the preset
 paper() {
     preset=$L2_SRC/examples/presets/train-$1.yaml kind=$2
