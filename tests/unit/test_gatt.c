@@ -553,5 +553,6 @@ int main(void)
         cmocka_unit_test(test_questions),   cmocka_unit_test(test_end_of_context),
         cmocka_unit_test(test_faults),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -315,5 +315,6 @@ int main(void)
         cmocka_unit_test(test_ids),    cmocka_unit_test(test_damage),
         cmocka_unit_test(test_depth),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
