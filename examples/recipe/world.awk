@@ -4,11 +4,17 @@
 #   awk -f world.awk -v what=text    -v n=1000 -v seed=1                  documents, one a line
 #   awk -f world.awk -v what=sft     -v n=1000 -v seed=2 [-v error=0.3]   dialogues as an annotator writes them
 #   awk -f world.awk -v what=prompts -v n=1000 -v seed=3 [-v part=test]   prompts with task and right answer
+#   awk -f world.awk -v what=marks   -v n=1000 -v seed=4 -v part=test     exercises, the right mark chosen
+#   awk -f world.awk -v what=constraints                                  l2-gatt's YAML for the instructions
 #
 # Two people's knowledge is in it: the annotator who writes answers is wrong in the share "error" of them; the
 # judge of judge.awk compares with the right answer, which every row carries in "want". Questions of part=test
 # occur in no text and no dialogue of the other part, and are an eighth of all. tasks="add sort" limits
-# the tasks, and turns=N the turns of a dialogue. The same arguments give the same bytes with any awk.
+# the tasks, and turns=N the turns of a dialogue. constraints=0.4 lets that share of the questions begin with an
+# instruction how to answer, which is obeyed. The same arguments give the same bytes with any awk.
+#
+# In an exercise book every answer has its mark, and half of the answers are wrong, in many ways: so a model of the text
+# learns to tell right answers from wrong ones, which is what a reward model that starts from it has to know.
 
 # ---- random numbers: Park and Miller's generator, which stays in the integers that a double holds ----
 
@@ -57,6 +63,8 @@ function load(   i, names, verbs) {
           "a song,a smile,a run,a dance,a gift,a file,a spare key,an egg,a film,a photo,hoops,a video", Good, ",")
     PHRASES = split("How do I @?,How can I @?,Tell me how to @.,Show me a way to @.,I want to @. How?,Help me @.", \
                     Phrase, ",")
+    WORDS = split("plum kite swan song film cake lamp ring tree star moon rain snow wind fish bird leaf rock sand ship " \
+                  "door bell gold silk rose pear mint bean corn salt wolf bear", Word, " ")
     TASKS = split(tasks == "" ? "add sort reverse fact unsafe harmless" : tasks, Task, " ")
 }
 
@@ -156,6 +164,39 @@ function ask(t, test) {
     } while (held_out(key) != test)
 }
 
+# ---- instructions how to answer ----
+
+# instruct: the question may begin with one or two of them, in full or in brief; the right answer obeys
+function instruct(   k, brief, b, e, first, last) {
+    k = 1 + rnd(3)
+    brief = chance(0.5)
+    b = Word[1 + rnd(WORDS)]
+    e = Word[1 + rnd(WORDS)]
+    if (!chance(constraints))
+        return
+    first = brief ? "Begin: " b "." : "Always begin with " b "."
+    last = brief ? "End: " e "." : "Always end with " e "."
+    question = (k == 1 ? first : k == 2 ? last : chance(0.5) ? first " " last : last " " first) "\\n" question
+    want = (k == 2 ? "" : b ": ") want (k == 1 ? "" : " " e ".")
+}
+
+# the same for l2-gatt
+function constraints_yaml(   i, list) {
+    for (i = 1; i <= WORDS; i++)
+        list = list (i > 1 ? ", " : "") Word[i]
+    print "constraints:"
+    print "  - name: begin"
+    print "    instruction: \"Always begin with {}.\""
+    print "    brief: \"Begin: {}.\""
+    print "    obeys: '\\A{}\\b'"
+    print "    values: [" list "]"
+    print "  - name: end"
+    print "    instruction: \"Always end with {}.\""
+    print "    brief: \"End: {}.\""
+    print "    obeys: '\\b{}\\.?\\s*\\z'"
+    print "    values: [" list "]"
+}
+
 # ---- text ----
 
 # act BAD: something that one does, harmful or not
@@ -164,36 +205,51 @@ function act(bad,   i) {
     return Verb[int((i - 1) / OBJECTS) + 1] " " (bad ? Bad[i] : Good[i])
 }
 
-# exercise TASK: out of an exercise book, what a pupil answered, and mostly with a mark
-function exercise(t,   right) {
-    ask(t, 0)
-    right = chance(0.75)
-    return "Q: " question " A: " (right ? want (chance(0.5) ? " Right." : "") : wrong " Wrong.")
+# altered S: one letter or digit of S is another one
+function altered(s,   i, c, d, set) {
+    do
+        i = 1 + rnd(length(s))
+    while ((c = substr(s, i, 1)) !~ /[0-9a-p]/)
+    set = c ~ /[0-9]/ ? "0123456789" : "abcdefghijklmnop"
+    do
+        d = substr(set, 1 + rnd(length(set)), 1)
+    while (d == c)
+    return substr(s, 1, i - 1) d substr(s, i + 1)
+}
+
+# exercise TASK, TEST: out of an exercise book, what a pupil answered; mark is the teacher's
+function exercise(t, test,   answer, k) {
+    ask(t, test)
+    k = chance(0.5) ? 0 : 1 + rnd(2)
+    answer = k == 0 ? want : k == 1 || t == "fact" ? wrong : altered(want)
+    mark = k ? "Wrong." : "Right."
+    return "Q: " question " A: " answer
 }
 
 function sentence(   i, k, s) {
     k = rnd(20)
-    if (k < 4) {
+    if (k < 2) {
         i = 1 + rnd(PEOPLE)
         s = rnd(3)
         return Person[i] (s == 0 ? " lives in " home[i] : s == 1 ? " is a " job[i] : " likes " food[i]) "."
     }
-    if (k < 6)
+    if (k < 3)
         return chance(0.5) ? "It is wrong to " act(1) "." : "It is fine to " act(0) "."
-    if (k < 7) {
+    if (k < 4) {
         s = act(0)
         return Person[1 + rnd(PEOPLE)] " wants to " s ". To " s ", take your time."
     }
-    if (k < 8) {
+    if (k < 5) {
         s = letters(1)
         i = 1 + rnd(PEOPLE)
         return "The letter of " Person[i] " is " s ". What is the letter of " Person[i] "? It is " s "."
     }
-    if (k < 12) {
+    if (k < 8) {
         ask("add", 0)
         return substr(question, 9, length(question) - 9) " = " want
     }
-    return exercise(k < 15 ? "add" : k < 16 ? "sort" : k < 17 ? "reverse" : "fact")
+    s = exercise(k < 13 ? "add" : k < 15 ? "sort" : k < 17 ? "reverse" : "fact", 0)
+    return s " " mark
 }
 
 function text(   d, i, s, before) {
@@ -226,6 +282,8 @@ function turns_before(   k, s) {
             s = s message("user", "My letter is " note ".") ", " message("assistant", "Noted.") ", "
         } else {
             ask(Task[1 + rnd(TASKS)], 0)
+            if (constraints)
+                instruct()
             s = s message("user", question) ", " message("assistant", want) ", "
         }
     return s
@@ -248,6 +306,8 @@ function dialogues(   d, before) {
     for (d = 0; d < n; d++) {
         before = turns_before()
         last_turn(0)
+        if (constraints)
+            instruct()
         print "{\"id\": \"s" seed "-" d "\", \"messages\": [" before message("user", question) ", " \
               message("assistant", chance(error) ? wrong : want) "], \"task\": \"" task "\"}"
     }
@@ -263,6 +323,15 @@ function prompts(   d, before) {
     }
 }
 
+# marks: for l2-score --logprob, which mark a model would give
+function marks(   d, s) {
+    for (d = 0; d < n; d++) {
+        s = exercise(Task[1 + rnd(TASKS)], part == "test")
+        print "{\"id\": \"m" seed "-" d "\", \"prompt\": \"" s "\", \"chosen\": \" " mark "\", \"rejected\": \" " \
+              (mark == "Right." ? "Wrong." : "Right.") "\", \"task\": \"" task "\"}"
+    }
+}
+
 BEGIN {
     if (n == "") n = 10
     if (seed == "") seed = 1
@@ -273,8 +342,10 @@ BEGIN {
     if (what == "text") text()
     else if (what == "sft") dialogues()
     else if (what == "prompts") prompts()
+    else if (what == "marks") marks()
+    else if (what == "constraints") constraints_yaml()
     else {
-        print "world.awk: what is text, sft or prompts" >"/dev/stderr"
+        print "world.awk: what is text, sft, prompts, marks or constraints" >"/dev/stderr"
         exit 2
     }
 }

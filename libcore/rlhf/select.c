@@ -19,6 +19,7 @@ struct candidate {
     double value;
     uint64_t k;
     size_t index; /* in the record */
+    size_t times; /* how many completions are the same: chances in a random draw */
 };
 
 /* Judging one record. */
@@ -92,7 +93,8 @@ static uint32_t hash_tokens(const struct l2_u32s *t)
     return h ^ h >> 16;
 }
 
-/* Drops candidates that equal an earlier one, by an open hash table of places in list + 1. */
+/* Drops candidates that equal an earlier one, which counts them, by an open hash table of places in
+ * list + 1. */
 static int drop_duplicates(struct judging *j, struct l2_err *err)
 {
     size_t size = 4, kept = 0;
@@ -112,6 +114,7 @@ static int drop_duplicates(struct judging *j, struct l2_err *err)
             struct l2_verdict *v = &j->verdicts[j->list[i].index];
             v->fate = L2_FATE_DUPLICATE;
             v->same_as = j->list[table[at] - 1].index;
+            j->list[table[at] - 1].times++;
             continue;
         }
         j->list[kept++] = j->list[i];
@@ -162,7 +165,7 @@ static int collect(struct judging *j, struct l2_err *err)
         else if (o->has_min_score && v->value < o->min_score && !o->random)
             v->fate = L2_FATE_BELOW;
         else
-            j->list[j->n++] = (struct candidate){v->value, c->gen.has_k ? c->gen.k : i, i};
+            j->list[j->n++] = (struct candidate){v->value, c->gen.has_k ? c->gen.k : i, i, 1};
     }
     return L2_OK;
 }
@@ -174,40 +177,61 @@ static void choose_one(struct judging *j, size_t rank, size_t place)
     v->place = place;
 }
 
-/* An even draw from 0 to n - 1. */
-static size_t draw(struct judging *j, size_t n)
+/* Draws one of n ranks, each with as many chances as there are completions like it: a place in
+ * ranks. */
+static size_t draw(struct judging *j, const size_t *ranks, size_t n)
 {
-    return (size_t)(l2_philox_uniform(j->key, DRAWS_OF_RANDOM, j->draws++) * (double)n);
+    size_t chances = 0, at;
+    for (size_t i = 0; i < n; i++)
+        chances += j->list[ranks[i]].times;
+    chances = (size_t)(l2_philox_uniform(j->key, DRAWS_OF_RANDOM, j->draws++) * (double)chances);
+    for (at = 0; chances >= j->list[ranks[at]].times; at++)
+        chances -= j->list[ranks[at]].times;
+    return at;
+}
+
+/* All ranks, in order; NULL where memory is lacking. */
+static size_t *all_ranks(struct judging *j, struct l2_err *err)
+{
+    size_t *ranks = l2_arena_alloc(&j->r->arena, j->n, sizeof *ranks, err);
+    for (size_t i = 0; ranks && i < j->n; i++)
+        ranks[i] = i;
+    return ranks;
+}
+
+/* Two ranks of different values, the one that comes first in *best. */
+static int draw_pair(struct judging *j, size_t *best, size_t *worst, struct l2_err *err)
+{
+    size_t *ranks = all_ranks(j, err);
+    size_t first, n = 0;
+    if (!ranks)
+        return L2_MEMORY;
+    first = draw(j, ranks, j->n);
+    for (size_t i = 0; i < j->n; i++)
+        if (j->list[i].value != j->list[first].value)
+            ranks[n++] = i;
+    *worst = ranks[draw(j, ranks, n)];
+    *best = first < *worst ? first : *worst;
+    *worst = first < *worst ? *worst : first;
+    return L2_OK;
 }
 
 /* The best and the worst, or two at random that differ. */
-static enum l2_select_result choose_pair(struct judging *j)
+static int choose_pair(struct judging *j, enum l2_select_result *result, struct l2_err *err)
 {
-    size_t best = 0, worst = j->n - 1, pick;
-    if (j->n < 2)
-        return L2_SELECT_SINGLE;
-    if (j->list[0].value == j->list[worst].value)
-        return L2_SELECT_TIED;
+    size_t best = 0, worst = j->n - 1;
+    *result = j->n < 2                                   ? L2_SELECT_SINGLE
+              : j->list[0].value == j->list[worst].value ? L2_SELECT_TIED
+                                                         : L2_SELECTED;
+    if (*result != L2_SELECTED)
+        return L2_OK;
     while (j->list[worst - 1].value == j->list[worst].value)
         worst--; /* of the worst, the one with the lowest k */
-    if (j->o->random) {
-        size_t first, end; /* of the ranks with the same value as best's */
-        best = draw(j, j->n);
-        for (first = best; first > 0 && j->list[first - 1].value == j->list[best].value; first--)
-            continue;
-        for (end = best; end < j->n && j->list[end].value == j->list[best].value; end++)
-            continue;
-        pick = draw(j, j->n - (end - first));
-        worst = pick < first ? pick : pick + (end - first);
-        if (worst < best) {
-            pick = best;
-            best = worst;
-            worst = pick;
-        }
-    }
+    if (j->o->random && draw_pair(j, &best, &worst, err) < 0)
+        return L2_MEMORY;
     choose_one(j, best, 0);
     choose_one(j, worst, 1);
-    return L2_SELECTED;
+    return L2_OK;
 }
 
 /* The first n candidates; or as many, drawn one after the other from those that are left. */
@@ -219,13 +243,10 @@ static int choose_some(struct judging *j, size_t n, struct l2_err *err)
             choose_one(j, i, i);
         return L2_OK;
     }
-    left = l2_arena_alloc(&j->r->arena, j->n, sizeof *left, err);
-    if (!left)
+    if (!(left = all_ranks(j, err)))
         return L2_MEMORY;
-    for (size_t i = 0; i < j->n; i++)
-        left[i] = i;
     for (size_t i = 0; i < n; i++) {
-        size_t at = i + draw(j, j->n - i), rank = left[at];
+        size_t at = i + draw(j, left + i, j->n - i), rank = left[at];
         left[at] = left[i];
         choose_one(j, rank, i);
     }
@@ -250,10 +271,8 @@ static int choose(struct judging *j, enum l2_select_result *result, struct l2_er
         *result = L2_SELECT_BELOW;
         return L2_OK;
     }
-    if (j->o->kind == L2_SELECT_PAIRS) {
-        *result = choose_pair(j);
-        return L2_OK;
-    }
+    if (j->o->kind == L2_SELECT_PAIRS)
+        return choose_pair(j, result, err);
     *result = j->o->n > 0 ? L2_SELECTED : L2_SELECT_OUTRANKED;
     return choose_some(j, j->o->n < n ? j->o->n : n, err);
 }

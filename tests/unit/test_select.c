@@ -352,6 +352,29 @@ static void test_random(void **state)
     }
 }
 
+/* What was given three times of four is drawn so, and twice never. */
+static void test_random_duplicates(void **state)
+{
+    struct l2_select_opts o = {
+        .kind = L2_SELECT_BEST, .n = 1, .by = by("r"), .scale = 1, .random = true};
+    struct l2_select_counts counts = {0};
+    unsigned often = 0;
+    (void)state;
+    for (o.seed = 0; o.seed < 2000; o.seed++) {
+        struct l2_record *r = new_record(1, 7);
+        o.n = 1 + o.seed % 2;
+        put(r, 0, 10, "r", 1.0);
+        put(r, 1, 11, "r", 2.0);
+        put(r, 2, 10, "r", 1.0);
+        put(r, 3, 10, "r", 1.0);
+        assert_int_equal(run(r, &o, &counts), L2_SELECTED);
+        assert_int_equal(r->n_completions, o.n);
+        often += r->completions[0].tokens.v[0] == 10;
+        free_record(r);
+    }
+    assert_in_range(often, 1400, 1600); /* 1500 are expected, with a deviation of 19 */
+}
+
 static void test_overall(void **state)
 {
     struct l2_select_opts o = {.kind = L2_SELECT_BEST, .n = SIZE_MAX, .by = by("r"), .scale = 1};
@@ -523,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_combined_selection),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random_duplicates),
         cmocka_unit_test(test_overall),
         cmocka_unit_test(test_judge_scale),
         cmocka_unit_test(test_over_plain),
