@@ -7,12 +7,10 @@
 # The programs are those on PATH, or in build/cmd beside the examples. Everything is made in DIRECTORY. A stage
 # whose output is there is left out, so a run that was stopped goes on where it was, and a second run only
 # prints the table again. --small makes a model that has hardly learnt anything, in a minute: it shows that all
-# stages work. The same machine and number of threads (THREADS, 2) give the same table.
+# stages work. The same machine and number of threads (THREADS, 2) give the same table. Pictures are drawn where there
+# is gnuplot.
 #
-# What to expect at full size: the fine-tuned model answers 87 % of the test right greedily and 53 % at temperature 1.
-# A reward model from 6800 pairs of its answers is right on 66 to 68 % of the test's pairs, and that is too little: the
-# best of 16 answers by it are right less often (36 to 39 %) than answers drawn at random (63 %, harmless tasks alone).
-# The rounds measure this before they train, and end there. More comparisons are the first thing to try.
+# WHAT_TO_EXPECT
 
 set -eu
 export LC_ALL=C
@@ -32,20 +30,26 @@ threads=${THREADS:-2}
 
 # ---- sizes ----
 
-if [ $size = full ]; then
-    documents=80000 dialogues=4000 compared=16000 asked=2000 tested=600 rounds=4 answers=16
-    shape="--dim 128 --hidden 344 --n-layers 4 --n-heads 4 --n-kv-heads 2"
-    ppo="--iterations 60 --batch 256 --mini-batch 64 --lr 2e-5 --kl-coef 0.02 --held-out 0.05 --eval-every 10"
-else
-    documents=1500 dialogues=400 compared=200 asked=64 tested=64 rounds=1 answers=4
-    shape="--dim 32 --hidden 64 --n-layers 2 --n-heads 2 --n-kv-heads 2"
-    ppo="--iterations 2 --batch 32 --mini-batch 16 --lr 1e-5"
-fi
-pretrain="--context 128 --batch 16 --micro-batch 16 --lr 4e-3 --warmup 100"
-sft="--epochs 2 --batch 16 --micro-batch 16 --lr 1e-3"
-reward="--epochs 2 --batch 32 --micro-batch 16 --lr 5e-4 --margins small"
-round="--epochs 1 --batch 16 --micro-batch 16 --lr 3e-4"
+pretrain="--bf16 --context 128 --batch 16 --micro-batch 16 --lr 3e-3 --warmup 200"
+sft="--bf16 --context 192 --epochs 2 --batch 16 --micro-batch 16 --lr 1e-3"
+reward="--bf16 --epochs 2 --batch 32 --micro-batch 16 --lr 5e-4 --margins small"
+round="--bf16 --context 192 --epochs 2 --batch 16 --micro-batch 16 --lr 5e-4"
+gatt="--bf16 --context 768 --batch 4 --micro-batch 4 --lr 1e-3"
 mistakes=0.3        # share of the annotators' answers that are wrong
+if [ $size = full ]; then
+    documents=135000 dialogues=4000 compared=24000 asked=2000 tested=600 rounds=4 answers=16
+    shape="--dim 128 --hidden 344 --n-layers 6 --n-heads 4 --n-kv-heads 2"
+    smaller="--dim 64 --hidden 172 --n-layers 2 --n-heads 2 --n-kv-heads 1"
+    ppo="--bf16 --iterations 60 --batch 256 --mini-batch 64 --lr 2e-5 --kl-coef 0.02 --held-out 0.05 --eval-every 10"
+    instructed=2400 attended=800 followed=150 turns=20
+else
+    documents=6000 dialogues=1000 compared=400 asked=64 tested=64 rounds=1 answers=4
+    pretrain="--bf16 --context 128 --batch 8 --micro-batch 8 --lr 5e-3 --warmup 50"
+    shape="--dim 48 --hidden 128 --n-layers 2 --n-heads 2 --n-kv-heads 2"
+    smaller="--dim 16 --hidden 32 --n-layers 1 --n-heads 1 --n-kv-heads 1"
+    ppo="--bf16 --iterations 2 --batch 32 --mini-batch 16 --lr 1e-5"
+    instructed=100 attended=20 followed=8 turns=5
+fi
 
 mkdir -p "$1"
 cd "$1"
@@ -101,7 +105,7 @@ tokens() {
 }
 # shellcheck disable=SC2086 # lists of options
 pretrain() {
-    [ -e init ] || l2-model init -q -z vocabulary.model -s 1 $shape --context 192 --tied -o init tiny --presets "$here/../presets"
+    [ -e init ] || l2-model init -q -z vocabulary.model -s 1 $shape --context 768 --tied -o init tiny --presets "$here/../presets"
     l2-train pretrain -q -j $threads -m init -o "$out.new" --resume --data text.l2s --log pretrain.jsonl $pretrain
 }
 dialogues() {
@@ -110,6 +114,12 @@ dialogues() {
 # shellcheck disable=SC2086
 sft() {
     l2-train sft -q -j $threads -m base -o "$out.new" --resume --data dialogues.l2s --log sft.jsonl $sft
+}
+# What the text has taught about right and wrong: how often the right mark is the likelier one, on exercises of the
+# test. A reward model can be no better than what it starts from.
+marks() {
+    world marks $tested 7 -v part=test -v tasks='add sort reverse fact' | l2-tokenize -q -z vocabulary.model --jsonl |
+        l2-score -m base --logprob sum --as mark --by-field task 2>"$out.new" >/dev/null
 }
 # Prompts: to compare answers of, to learn from in the rounds, to measure the rounds on, and the test's.
 compared() { world prompts $compared 3 | encode --force -o "$out.new"; }
@@ -147,13 +157,17 @@ accuracy() {
         [ $kind = safe ] && flag=true || flag=false
         grep "\"risky\":$flag" test-pairs.jsonl | encode | l2-score -m $kind --as $kind --by-field rating 2>$kind.summary >/dev/null
         sed "s/^{/{\"model\": \"$kind\", /" $kind.summary
+        rm $kind.summary
     done >"$out.new"
+}
+sizes() {
+    SHAPE=$smaller PRETRAIN=$pretrain SFT=$sft REWARD=$reward THREADS=$threads sh "$here/sizes.sh" .
 }
 
 settings() {
     cat >"$out.new" <<SETTINGS
 MODEL=sft HELPFUL=helpful SAFE=safe TAG=risky PROMPTS=asked.l2s CHECK=checked.l2s
-SFT=dialogues.l2s MIX="3 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=100 TEMPERATURES="0.6 0.8 1"
+SFT=dialogues.l2s MIX="8 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=100 TEMPERATURES="0.8 1 1.2"
 TRAIN="-j $threads $round"
 PPO="-j $threads $ppo"
 JUDGE="l2-tokenize -q -d -z vocabulary.model | awk -v what=mean -f '$here/judge.awk'"
@@ -163,10 +177,44 @@ rounds() {
     sh "$here/../rounds.sh" settings rounds
 }
 
+# Ghost Attention. The last model learns to obey instructions that stand in the question itself, on dialogues of many
+# turns; with such answers l2-gatt makes dialogues whose instruction stands in the first turn alone, and a model
+# is trained on those, too. Both are then measured over many turns.
+constraints() {
+    world constraints 0 0 >"$out.new"
+}
+# dialogues_of_turns N SEED TURNS CONSTRAINTS FEWEST
+dialogues_of_turns() {
+    world sft "$1" "$2" -v error=0 -v turns="$3" -v constraints="$4" -v fewest="$5" | encode
+}
+# shellcheck disable=SC2086
+obeying() {
+    dialogues_of_turns $instructed 11 12 0.4 1 >gatt/dialogues.l2s
+    l2-train sft -q -j $threads -m "$(cat rounds/final)" -o "$out.new" --resume --data gatt/dialogues.l2s --earlier-turns \
+        --log gatt/obeying.jsonl --epochs 2 $gatt
+}
+gatt_data() {
+    dialogues_of_turns $attended 12 12 0 2 >gatt/asked.l2s
+    l2-gatt make -q -j $threads -m gatt/obeying --constraints gatt/constraints.yaml --template llama2 -n 40 -T 0.3 -s 10 --force \
+        -o "$out.new" gatt/asked.l2s
+}
+# shellcheck disable=SC2086
+attentive() {
+    l2-train sft -q -j $threads -m gatt/obeying -o "$out.new" --resume --data gatt/learnt.l2s --log gatt/attentive.jsonl --epochs 3 $gatt
+}
+followed() {
+    dialogues_of_turns $followed 13 $turns 0 $turns >"$out.new"
+}
+turns() {
+    l2-gatt measure -q -j $threads -m gatt/$1 --constraints gatt/constraints.yaml --template llama2 -n 40 -T 0 --turns $turns --force \
+        -o "$out.new" gatt/followed.l2s
+}
+without() { turns obeying; }
+with() { turns attentive; }
+
 # Evaluation: four answers at temperature 1 to each prompt of the test, with both rewards and the log-probability
 # under the model and under SFT; and one greedy answer.
 evaluate() {
-    mkdir -p eval
     l2-generate -q -j $threads -m "$model" -k 4 -n 32 -s 9 tested.l2s | l2-score -q -m helpful --as helpful | l2-score -q -m safe --as safe |
         l2-score -q -m "$model" --logprob sum --as own | l2-score -q -m sft --logprob sum --as sft |
         decode | judge -v what=tsv -v scores="helpful safe own sft" >"$out.new"
@@ -177,6 +225,7 @@ stage 'text' text text
 stage 'vocabulary' vocabulary.model vocabulary
 stage 'text to tokens' text.l2s tokens
 stage 'pretraining' base pretrain
+stage 'marks' marks.json marks
 stage 'dialogues' dialogues.l2s dialogues
 stage 'fine-tuning' sft sft
 stage 'prompts to compare' compared.l2s compared
@@ -191,13 +240,35 @@ stage 'safety reward model' safe safe
 stage 'pairs of the test' test-pairs.jsonl test_pairs
 stage 'reward accuracy' accuracy.jsonl accuracy
 stage 'settings of the rounds' settings settings
-stage 'rounds' rounds/final rounds
-for model in base sft rounds/v*/model rounds/ppo/model; do
+stage 'rounds and PPO' rounds/final rounds
+mkdir -p gatt
+stage 'instructions' gatt/constraints.yaml constraints
+stage 'obeying instructions' gatt/obeying obeying
+stage 'dialogues for GAtt' gatt/learnt.l2s gatt_data
+stage 'GAtt' gatt/attentive attentive
+stage 'dialogues to measure GAtt' gatt/followed.l2s followed
+stage 'turns without GAtt' gatt/without.jsonl without
+stage 'turns with GAtt' gatt/with.jsonl with
+mkdir -p eval
+for model in base sft rounds/v*/model rounds/ppo/model gatt/attentive; do
     [ -d "$model" ] || continue
-    name=$(echo "$model" | sed 's|^rounds/||; s|/model$||')
+    name=$(echo "$model" | sed 's|^rounds/||; s|/model$||; s|/attentive$||')
     stage "evaluation of $name" "eval/$name.tsv" evaluate
 done
+stage 'reward models by size' sizes.jsonl sizes
+
+# ---- the models to keep: half the size, with the vocabulary inside ----
+
+mkdir -p models
+# keep NAME MODEL
+keep() {
+    [ -e "models/$1" ] || l2-model convert -q --dtype BF16 -o "models/$1" "$2"
+}
+keep chat "$(cat rounds/final)"
+keep helpful helpful
+keep safe safe
 
 # ---- the table ----
 
+! command -v gnuplot >/dev/null || sh "$here/pictures.sh" . >/dev/null
 sh "$here/table.sh" | tee table.txt

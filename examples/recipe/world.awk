@@ -10,7 +10,7 @@
 # Two people's knowledge is in it: the annotator who writes answers is wrong in the share "error" of them; the
 # judge of judge.awk compares with the right answer, which every row carries in "want". Questions of part=test
 # occur in no text and no dialogue of the other part, and are an eighth of all. tasks="add sort" limits
-# the tasks, and turns=N the turns of a dialogue. constraints=0.4 lets that share of the questions begin with an
+# the tasks; a dialogue has from fewest=1 to turns=3 turns. constraints=0.4 lets that share of the questions begin with an
 # instruction how to answer, which is obeyed. The same arguments give the same bytes with any awk.
 #
 # In an exercise book every answer has its mark, and half of the answers are wrong, in many ways: so a model of the text
@@ -276,7 +276,7 @@ function message(role, content) {
 function turns_before(   k, s) {
     s = ""
     note = ""
-    for (k = rnd(turns); k > 0; k--)
+    for (k = fewest - 1 + rnd(turns - fewest + 1); k > 0; k--)
         if (note == "" && chance(0.3)) {
             note = letters(1)
             s = s message("user", "My letter is " note ".") ", " message("assistant", "Noted.") ", "
@@ -337,6 +337,7 @@ BEGIN {
     if (seed == "") seed = 1
     if (error == "") error = 0.3
     if (turns == "") turns = 3
+    if (fewest == "") fewest = 1
     load()
     begin(seed + 100)
     if (what == "text") text()
