@@ -62,6 +62,7 @@ EXTRA_DIST += \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \
 	%D%/recipe/pictures.sh \
+	%D%/recipe/prefer.sh \
 	%D%/recipe/rules.yaml \
 	%D%/recipe/run.sh \
 	%D%/recipe/sizes.sh \

@@ -22,6 +22,13 @@
 # round ends before it trains where the best answers are no better than answers drawn at random; and a new model
 # must not be worse by it.
 #
+# PREFER is a command that makes newer reward models, from preferences between answers of the latest model: a reward
+# model knows the answers that it has been trained on, and a policy that has learnt from it gives others; so the
+# paper's were trained again before each round (section 3.2.1). It is run before the second round and each after it, and
+# before PPO, with LATEST (the model), HELPFUL and SAFE (the reward models so far), ROUND and OUT in its environment, and
+# has to make OUT/helpful, and OUT/safe where there is SAFE. What was scored by the older ones is scored again.
+# DIRECTORY/rewards names the reward models at the end.
+#
 # Distillation: with START the samples of the first round are MODEL's, a larger model, and START, a smaller one with the
 # same vocabulary, is what is trained on them and measured against itself before. Its later rounds are its own, and
 # choose from the larger one's answers too. TEACHER=1 draws the samples of all rounds from MODEL.
@@ -49,6 +56,7 @@ CHECK_K=4           # answers to each prompt of CHECK, at temperature 1
 TRAIN="--epochs 1"  # options of l2-train sft
 PPO=                # options of l2-ppo; empty: no PPO; yes: those of CONFIG alone
 JUDGE=              # command, see above
+PREFER=             # command, see above
 CONFIG=             # YAML with options of the programs, or empty
 SEED=1
 
@@ -108,6 +116,16 @@ score() {
     l2-score -q ${CONFIG:+--config "$CONFIG"} -m "$reward_model" --as "$as" "$@"
 }
 
+# scored IN OUT: IN with the scores of the reward models
+scored() {
+    if [ -n "$SAFE" ]; then
+        score "$SAFE" safe "$1" | score "$HELPFUL" helpful --force -o "$2.new"
+    else
+        score "$HELPFUL" helpful --force -o "$2.new" "$1"
+    fi
+    mv "$2.new" "$2"
+}
+
 # samples OUT MODEL ROUND PROMPTS OPTION...: a stream of scored answers
 samples() {
     out=$1 model=$2 number=$3 prompts=$4
@@ -117,13 +135,32 @@ samples() {
     name=${model%/model}
     l2-generate -q ${CONFIG:+--config "$CONFIG"} -m "$model" --as "${name##*/}" --round "$number" \
         ${TOKENS:+-n "$TOKENS"} -s "$((SEED + number))" "$@" -o "$out.raw" --resume "$prompts"
-    if [ -n "$SAFE" ]; then
-        score "$SAFE" safe "$out.raw" | score "$HELPFUL" helpful --force -o "$out.new"
-    else
-        score "$HELPFUL" helpful --force -o "$out.new" "$out.raw"
-    fi
-    mv "$out.new" "$out"
+    scored "$out.raw" "$out"
     rm "$out.raw"
+}
+
+# prefer DIRECTORY ROUND MODEL: newer reward models, which score the answers so far again
+prefer() {
+    if [ ! -d "$1/helpful" ] || { [ -n "$SAFE" ] && [ ! -d "$1/safe" ]; }; then
+        say "round $2: reward models that know the answers of $3"
+        (export LATEST="$3" HELPFUL SAFE ROUND="$2" OUT="$1" && sh -c "$PREFER")
+        if [ ! -d "$1/helpful" ] || { [ -n "$SAFE" ] && [ ! -d "$1/safe" ]; }; then
+            echo "rounds: PREFER has not made the reward models in $1" >&2
+            exit 1
+        fi
+    fi
+    HELPFUL=$1/helpful
+    [ -z "$SAFE" ] || SAFE=$1/safe
+    earlier= n=1
+    for pool in $pools; do
+        [ -e "$1/pool-$n.l2s" ] || scored "$pool" "$1/pool-$n.l2s"
+        earlier="$earlier $1/pool-$n.l2s" n=$((n + 1))
+    done
+    pools=$earlier
+    [ -e "$1/before.l2s" ] || scored "$check" "$1/before.l2s"
+    check=$1/before.l2s
+    before=$(reward "$check")
+    say "round $2: reward $before by the newer reward models"
 }
 
 # chosen OUT OPTION...: the answers that l2-rsample chooses with these options and files
@@ -199,8 +236,9 @@ gains() {
     mv "$dir/curve.l2s.new" "$dir/curve.l2s"
 }
 latest=$MODEL train_from=$START pools=
-samples "$dir/check.l2s" "$START" 0 "$CHECK" -k "$CHECK_K"
-before=$(reward "$dir/check.l2s") truth_before=$(judge "$dir/check.l2s")
+check=$dir/check.l2s
+samples "$check" "$START" 0 "$CHECK" -k "$CHECK_K"
+before=$(reward "$check") truth_before=$(judge "$check")
 final=$START
 say "before: reward $before, judge $truth_before"
 
@@ -208,6 +246,7 @@ r=1
 while [ "$r" -le "$ROUNDS" ]; do
     round=$dir/v$r
     mkdir -p "$round"
+    [ -z "$PREFER" ] || [ "$r" = 1 ] || prefer "$round" "$r" "$latest"
     temperature "$round" "$latest" "$r"
     samples "$round/pool.l2s" "$latest" "$r" "$PROMPTS" -k "$K" -T "$(cat "$round/temperature")"
     pools="$pools $round/pool.l2s"
@@ -245,12 +284,13 @@ while [ "$r" -le "$ROUNDS" ]; do
     fi
     report "$round/report.json" "$fields, \"kept\": true"
     [ -n "$TEACHER" ] || latest=$round/model
-    train_from=$round/model final=$round/model before=$after truth_before=$truth_after
+    train_from=$round/model final=$round/model check=$round/check.l2s before=$after truth_before=$truth_after
     r=$((r + 1))
 done
 
 if [ -n "$PPO" ]; then
     mkdir -p "$dir/ppo"
+    [ -z "$PREFER" ] || prefer "$dir/ppo" ppo "$final"
     if [ ! -d "$dir/ppo/model" ]; then
         say "PPO from $final"
         [ "$PPO" != yes ] || PPO=
@@ -272,6 +312,7 @@ if [ -n "$PPO" ]; then
     report "$dir/ppo/report.json" "\"round\": \"ppo\", \"check_before\": $before, \"check_after\": $after, \"check_judge_before\": $truth_before, \"check_judge_after\": $truth_after, \"kept\": $kept"
 fi
 
+printf '%s\n' "$HELPFUL" $SAFE >"$dir/rewards"
 echo "$final" >"$dir/final.new"
 mv "$dir/final.new" "$dir/final"
 say "the last model that gained is $final"

@@ -37,17 +37,19 @@ round="--bf16 --context 192 --epochs 2 --batch 16 --micro-batch 16 --lr 5e-4"
 gatt="--bf16 --context 768 --batch 4 --micro-batch 4 --lr 1e-3"
 mistakes=0.3        # share of the annotators' answers that are wrong
 if [ $size = full ]; then
-    documents=135000 dialogues=4000 compared=24000 asked=2000 tested=600 rounds=4 answers=16
+    documents=135000 dialogues=4000 compared=24000 again=8000 asked=2000 tested=600 rounds=4 answers=16
     shape="--dim 128 --hidden 344 --n-layers 6 --n-heads 4 --n-kv-heads 2"
     smaller="--dim 64 --hidden 172 --n-layers 2 --n-heads 2 --n-kv-heads 1"
     ppo="--bf16 --iterations 60 --batch 256 --mini-batch 64 --lr 2e-5 --kl-coef 0.02 --held-out 0.05 --eval-every 10"
+    newer="--steps 300 --batch 32 --micro-batch 16 --lr 3e-4"
     instructed=2400 attended=800 followed=150 turns=20
 else
-    documents=6000 dialogues=1000 compared=400 asked=64 tested=64 rounds=1 answers=4
+    documents=6000 dialogues=1000 compared=400 again=100 asked=64 tested=64 rounds=1 answers=4
     pretrain="--bf16 --context 128 --batch 8 --micro-batch 8 --lr 5e-3 --warmup 50"
     shape="--dim 48 --hidden 128 --n-layers 2 --n-heads 2 --n-kv-heads 2"
     smaller="--dim 16 --hidden 32 --n-layers 1 --n-heads 1 --n-kv-heads 1"
     ppo="--bf16 --iterations 2 --batch 32 --mini-batch 16 --lr 1e-5"
+    newer="--steps 4 --batch 32 --micro-batch 16 --lr 3e-4"
     instructed=100 attended=20 followed=8 turns=5
 fi
 
@@ -148,17 +150,22 @@ helpful() {
 safe() {
     l2-train reward -q -j $threads -m sft -o "$out.new" --resume --data safe-pairs.l2s --log safe.jsonl --safety 0.5 $reward
 }
-# Their accuracy: pairs of answers to the test's prompts, compared without a mistake.
-test_pairs() {
-    l2-generate -q -j $threads -m sft -k 4 -n 32 -s 6 tested.l2s | decode | judge -v what=pairs -v care=1000 -v ties=0 >"$out.new"
+# The reward models before the rounds are measured on answers of the fine-tuned model to the test's prompts, those
+# after the rounds on answers of the last model, too; both compared without a mistake.
+pairs_of() {
+    l2-generate -q -j $threads -m "$1" -k 4 -n 32 -s 6 tested.l2s | decode | judge -v what=pairs -v care=1000 -v ties=0 >"$out.new"
 }
+test_pairs() { pairs_of sft; }
+last_pairs() { pairs_of "$last"; }
 accuracy() {
-    for kind in helpful safe; do
-        [ $kind = safe ] && flag=true || flag=false
-        grep "\"risky\":$flag" test-pairs.jsonl | encode | l2-score -m $kind --as $kind --by-field rating 2>$kind.summary >/dev/null
-        sed "s/^{/{\"model\": \"$kind\", /" $kind.summary
-        rm $kind.summary
+    for pairs in test last; do
+        for model in helpful "$last_helpful" safe "$last_safe"; do
+            [ "${model##*/}" = safe ] && flag=true || flag=false
+            grep "\"risky\":$flag" $pairs-pairs.jsonl | encode | l2-score -m "$model" --as score --by-field rating 2>"$out.summary" >/dev/null
+            sed "s|^{|{\"model\": \"$model\", \"pairs_of\": \"$pairs\", |" "$out.summary"
+        done
     done >"$out.new"
+    rm "$out.summary"
 }
 sizes() {
     SHAPE=$smaller PRETRAIN=$pretrain SFT=$sft REWARD=$reward THREADS=$threads sh "$here/sizes.sh" .
@@ -171,6 +178,7 @@ SFT=dialogues.l2s MIX="8 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=100 TEMPER
 TRAIN="-j $threads $round"
 PPO="-j $threads $ppo"
 JUDGE="l2-tokenize -q -d -z vocabulary.model | awk -v what=mean -f '$here/judge.awk'"
+PREFER="sh '$here/prefer.sh' $again --bf16 $newer --margins small"
 SETTINGS
 }
 rounds() {
@@ -190,7 +198,7 @@ dialogues_of_turns() {
 # shellcheck disable=SC2086
 obeying() {
     dialogues_of_turns $instructed 11 12 0.4 1 >gatt/dialogues.l2s
-    l2-train sft -q -j $threads -m "$(cat rounds/final)" -o "$out.new" --resume --data gatt/dialogues.l2s --earlier-turns \
+    l2-train sft -q -j $threads -m "$last" -o "$out.new" --resume --data gatt/dialogues.l2s --earlier-turns \
         --log gatt/obeying.jsonl --epochs 2 $gatt
 }
 gatt_data() {
@@ -212,11 +220,11 @@ turns() {
 without() { turns obeying; }
 with() { turns attentive; }
 
-# Evaluation: four answers at temperature 1 to each prompt of the test, with both rewards and the log-probability
-# under the model and under SFT; and one greedy answer.
+# Evaluation: four answers at temperature 1 to each prompt of the test, with the rewards by the last reward models and
+# the log-probability under the model and under SFT; and one greedy answer.
 evaluate() {
-    l2-generate -q -j $threads -m "$model" -k 4 -n 32 -s 9 tested.l2s | l2-score -q -m helpful --as helpful | l2-score -q -m safe --as safe |
-        l2-score -q -m "$model" --logprob sum --as own | l2-score -q -m sft --logprob sum --as sft |
+    l2-generate -q -j $threads -m "$model" -k 4 -n 32 -s 9 tested.l2s | l2-score -q -m "$last_helpful" --as helpful |
+        l2-score -q -m "$last_safe" --as safe | l2-score -q -m "$model" --logprob sum --as own | l2-score -q -m sft --logprob sum --as sft |
         decode | judge -v what=tsv -v scores="helpful safe own sft" >"$out.new"
     l2-generate -q -j $threads -m "$model" -T 0 -n 32 tested.l2s | decode | judge -v what=summary >eval/"$name".greedy
 }
@@ -237,10 +245,12 @@ stage 'helpful pairs' helpful-pairs.l2s helpful_pairs
 stage 'safety pairs' safe-pairs.l2s safe_pairs
 stage 'helpfulness reward model' helpful helpful
 stage 'safety reward model' safe safe
-stage 'pairs of the test' test-pairs.jsonl test_pairs
-stage 'reward accuracy' accuracy.jsonl accuracy
 stage 'settings of the rounds' settings settings
 stage 'rounds and PPO' rounds/final rounds
+last=$(cat rounds/final) last_helpful=$(sed -n 1p rounds/rewards) last_safe=$(sed -n 2p rounds/rewards)
+stage 'pairs of the test' test-pairs.jsonl test_pairs
+stage 'pairs of the last model' last-pairs.jsonl last_pairs
+stage 'reward accuracy' accuracy.jsonl accuracy
 mkdir -p gatt
 stage 'instructions' gatt/constraints.yaml constraints
 stage 'obeying instructions' gatt/obeying obeying
@@ -264,9 +274,9 @@ mkdir -p models
 keep() {
     [ -e "models/$1" ] || l2-model convert -q --dtype BF16 -o "models/$1" "$2"
 }
-keep chat "$(cat rounds/final)"
-keep helpful helpful
-keep safe safe
+keep chat "$last"
+keep helpful "$last_helpful"
+keep safe "$last_safe"
 
 # ---- the table ----
 

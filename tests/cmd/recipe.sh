@@ -51,8 +51,20 @@ is 'sorted letters are those of the question in order' '' "$(sed -n \
 is 'people live in one place each' '' "$(world text 2000 5 |
     grep -Eo '^[A-Z][a-z]+ lives in [A-Z][a-z]+|[.] [A-Z][a-z]+ lives in [A-Z][a-z]+' | sed 's/^[.] //' | sort -u |
     cut -d ' ' -f 1 | uniq -d)"
+is 'every exercise has its mark, half of them wrong' yes "$(world text 2000 5 | grep -o 'Q: [^?]* A: [^A-Z]*[.] [A-Z][a-z]*[.]' | awk '
+    / Wrong[.]$/ { wrong++; n++; next } / Right[.]$/ { n++; next } { print "no mark: " $0 }
+    END { print (n > 300 && wrong > 0.4 * n && wrong < 0.6 * n ? "yes" : wrong " of " n) }')"
+is 'of marks the right one is chosen' '' "$(world marks 300 8 tasks=add part=test |
+    jq -r 'select((.prompt | capture("is (?<a>[0-9]+) . (?<b>[0-9]+)[?] A: (?<c>[0-9]+)") | (.a | tonumber) + (.b | tonumber) == (.c | tonumber)) != (.chosen == " Right.")) | .prompt')"
+world sft 300 9 turns=4 fewest=2 error=0 constraints=1 >instructed.jsonl
+is 'from two to four turns' '4 6 8' "$(jq '.messages | length' instructed.jsonl | sort -nu | tr '\n' ' ' | sed 's/ $//')"
+is 'answers begin and end as they are told to' '' "$(jq -r '.messages | [.[range(0; length; 2)].content, .[range(1; length; 2)].content] |
+    [.[:length / 2], .[length / 2:]] | transpose[] | select(.[0] | test("letter is") | not) |
+    (.[0] | [scan("[Bb]egin(?:: | with )([a-z]+)")[0]]) as $b | (.[0] | [scan("[Ee]nd(?:: | with )([a-z]+)")[0]]) as $e |
+    select((.[1] | (($b | length) == 0 or startswith($b[0] + ": ")) and (($e | length) == 0 or endswith(" " + $e[0] + "."))) and
+           (($b | length) + ($e | length) > 0) | not) | .[0]' instructed.jsonl)"
 fails 2 'no task nonsense' 'an unknown task is an error' world prompts 1 1 tasks=nonsense
-fails 2 'what is text, sft or prompts' 'and so is an unknown kind' world poems 1 1
+fails 2 'what is text, sft, prompts, marks or constraints' 'and so is an unknown kind' world poems 1 1
 
 # ---- the judge ----
 
@@ -105,7 +117,7 @@ sh "$recipe/run.sh" --small all >first 2>&1
 ls -lR --time-style=full-iso all >before
 sh "$recipe/run.sh" --small all >second 2>&1
 same 'a second run prints the same table' first second
-for model in base sft ppo; do
+for model in base sft ppo gatt; do
     ok "which has $model" grep -q "^$model " second
 done
 ls -lR --time-style=full-iso all | grep -v 'table' >after
@@ -113,5 +125,9 @@ is 'and makes no model again' "$(grep safetensors before)" "$(grep safetensors a
 rm -r all/sft
 ok 'what was lost is made again' sh "$recipe/run.sh" --small all
 ok 'that is all of it' test -e all/sft/config.json
+for model in chat helpful safe; do
+    ok "the model to keep: $model" l2-model check all/models/$model
+done
+is 'it has the vocabulary inside' "$(cksum <all/vocabulary.model)" "$(cksum <all/models/chat/tokenizer.model)"
 
 finish

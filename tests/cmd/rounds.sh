@@ -105,6 +105,29 @@ l2-model to-reward -q -s 5 -o rm2 model
 ok 'two reward models' rounds safe e
 is 'both have scored' '["helpful","safe"]' "$(l2-cat -q --json e/v1/best.l2s | jq -c '.completions[0].scores | keys' | sort -u)"
 
+# ---- newer reward models ----
+
+cat >newer.sh <<'SH'
+echo "$ROUND $LATEST $HELPFUL" >>asked
+cp -r rm2 "$OUT/helpful"
+SH
+settings newer 'ROUNDS=2 TEMPERATURES=1' 'PREFER="sh newer.sh"' 'PPO="-j 1 --batch 6 -k 2 --mini-batch 6 --iterations 1 --lr 1e-4"'
+ok 'newer reward models in between' rounds newer h
+is 'PREFER is told the round, the latest model and the reward model' yes "$(if [ -d h/v2 ]; then
+    [ "$(cat asked)" = "2 h/v1/model rm
+ppo $(sed -n '/"kept": true/s/.*"round": \([0-9]*\).*/h\/v\1\/model/p' h/v*/report.json | tail -n 1) h/v2/helpful" ] && echo yes
+else
+    [ "$(cat asked)" = 'ppo model rm' ] && echo yes
+fi || cat asked)"
+is 'rewards names the last ones' h/ppo/helpful "$(cat h/rewards)"
+is 'which have scored the answers again' "$(l2-score -q -m rm2 --as helpful h/v1/pool.l2s | json_scores)" \
+    "$(json_scores <h/ppo/pool-1.l2s)"
+cp asked before
+ok 'a second run' rounds newer h
+same 'asks for no more' before asked
+settings none 'ROUNDS=0' 'PREFER=true' 'PPO="--iterations 1"'
+fails 1 'PREFER has not made' 'none made' rounds none i
+
 # ---- a teacher of all rounds; options from YAML ----
 
 cat >options.yaml <<'YAML'
