@@ -86,7 +86,4 @@ int model_check(struct l2_cli *cli, const struct l2_model *m, uint64_t *bad,
 int model_hash(struct l2_cli *cli, const struct l2_model *m, bool tensors,
                struct l2_err *err) L2_MUST_CHECK;
 
-/* A tensor's values are not needed any more: its pages need not stay in memory. */
-void model_drop(const struct l2_tensor *t);
-
 #endif

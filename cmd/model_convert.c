@@ -27,11 +27,6 @@ struct mean {
     uint64_t done, total;
 };
 
-void model_drop(const struct l2_tensor *t)
-{
-    l2_map_drop(t->data, l2_tensor_row_size(t) * t->rows);
-}
-
 /* The sum of the models' rows, in double. */
 static void mean_row(const struct mean *m, enum l2_role role, uint32_t layer, uint32_t row,
                      float *out, uint32_t cols)
@@ -63,7 +58,7 @@ static int mean_rows(void *arg, enum l2_role role, uint32_t layer, uint32_t row,
     for (uint32_t i = 0; i < n_rows; i++)
         mean_row(m, role, layer, row + i, out + (size_t)i * cols, cols);
     for (size_t k = 0; row + n_rows == rows && k < m->n; k++)
-        model_drop(l2_model_tensor(m->models[k], role, layer));
+        l2_model_drop_tensor(m->models[k], l2_model_tensor(m->models[k], role, layer));
     m->done += (uint64_t)n_rows * cols;
     l2_cli_progress(m->cli, m->done, m->total, "parameters");
     return L2_OK;

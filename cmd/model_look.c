@@ -41,7 +41,7 @@ static int each_tensor(struct l2_cli *cli, const struct l2_model *m,
         l2_tensor_at(&m->hp, i, &role, &layer);
         l2_tensor_name(role, layer, name, sizeof name);
         r = fn(arg, name, t, err);
-        model_drop(t);
+        l2_model_drop_tensor(m, t);
         done += (uint64_t)t->rows * t->cols;
         l2_cli_progress(cli, done, total, "parameters");
     }

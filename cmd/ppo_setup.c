@@ -209,7 +209,6 @@ static int open_base(struct l2_ppo_run *r, struct l2_err *err)
     if (rc != L2_OK)
         return rc;
     l2_params_load(r->params, r->model, r->pool);
-    l2_model_drop(r->model);
     rc = l2_params_view(&r->base_model, r->params, err);
     return rc == L2_OK ? l2_engine_new(&r->base, r->base_model, &o, err) : rc;
 }
@@ -326,7 +325,6 @@ static int open_params(struct l2_ppo_run *r, struct l2_err *err)
             return rc;
         l2_params_load(r->params, r->model, r->pool);
         l2_params_load(r->ref, r->model, r->pool);
-        l2_model_drop(r->model);
     }
     return l2_ppo_new(&r->ppo, r->params, r->ref, &r->ppo_opts, err);
 }

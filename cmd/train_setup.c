@@ -28,51 +28,20 @@ static bool is_frozen(const struct l2_train *t)
     return t->opts->param_type_given ? t->opts->param_type == 1 : t->opts->optimiser.lora_rank > 0;
 }
 
-static int new_params(const struct l2_train *t, struct l2_params **out, const struct l2_hparams *hp,
-                      struct l2_err *err)
-{
-    return is_frozen(t) ? l2_params_new_frozen(out, hp, err) : l2_params_new(out, hp, err);
-}
-
-/* A tensor of a reward model is that of the model it is made from; the score head is random. */
-static int copy_tensor(struct l2_train *t, const struct l2_params *from, size_t i,
-                       struct l2_err *err)
-{
-    struct l2_params *to = t->params;
-    enum l2_role role;
-    uint32_t layer, rows, cols;
-    l2_tensor_at(&to->hp, i, &role, &layer);
-    l2_role_shape(&to->hp, role, &rows, &cols);
-    float *values = l2_params_at(to, role, layer);
-    if (role == L2_T_SCORE)
-        return l2_init_rows(&(struct l2_init){.hp = &to->hp, .seed = t->opts->seed, .std = 0.02},
-                            role, layer, 0, rows, values, err);
-    size_t n = (size_t)rows * cols, at = from->offset[l2_tensor_index(&from->hp, role, layer)];
-    if (values)
-        l2_params_get(from, role, layer, 0, n, values);
-    else
-        memcpy(to->frozen + to->offset[i], from->frozen + at, n * sizeof *to->frozen);
-    return L2_OK;
-}
-
+/* A reward model has the tensors of the model it is made from; its score head is random. */
 static int load_params(struct l2_train *t, struct l2_err *err)
 {
-    const struct l2_model *m = t->model;
-    struct l2_params *from = NULL;
-    int r = new_params(t, &t->params, &t->hp, err);
+    const struct l2_hparams *hp = &t->hp;
+    int r = is_frozen(t) ? l2_params_new_frozen(&t->params, hp, err)
+                         : l2_params_new(&t->params, hp, err);
     if (r != L2_OK)
         return r;
-    if (m->hp.head == t->hp.head) {
-        l2_params_load(t->params, m, t->pool);
+    l2_params_load(t->params, t->model, t->pool);
+    if (t->model->hp.head == hp->head)
         return L2_OK;
-    }
-    r = new_params(t, &from, &m->hp, err);
-    if (r == L2_OK)
-        l2_params_load(from, m, t->pool);
-    for (size_t i = 0; i < t->params->n_tensors && r == L2_OK; i++)
-        r = copy_tensor(t, from, i, err);
-    l2_params_free(from);
-    return r;
+    struct l2_init init = {.hp = hp, .seed = t->opts->seed, .std = 0.02};
+    return l2_init_rows(&init, L2_T_SCORE, 0, 0, hp->n_labels,
+                        l2_params_at(t->params, L2_T_SCORE, 0), err);
 }
 
 int l2_train_open_model(struct l2_train *t, struct l2_err *err)

@@ -91,6 +91,16 @@ void l2_model_drop(const struct l2_model *m)
         l2_map_drop(m->maps[i].data, m->maps[i].size);
 }
 
+/* A tensor in a buffer of its own would be lost: there is no file behind it. */
+void l2_model_drop_tensor(const struct l2_model *m, const struct l2_tensor *t)
+{
+    for (size_t i = 0; i < m->n_maps; i++) {
+        uintptr_t begin = (uintptr_t)m->maps[i].data, at = (uintptr_t)t->data;
+        if (at >= begin && at - begin < m->maps[i].size)
+            l2_map_drop(t->data, l2_tensor_row_size(t) * t->rows);
+    }
+}
+
 const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role, uint32_t layer)
 {
     size_t i = l2_tensor_index(&m->hp, role, layer);

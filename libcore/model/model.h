@@ -26,6 +26,8 @@ void l2_model_close(struct l2_model *m);
 
 /* Its files will not be read again soon, or only few rows of them: they need not stay in memory. */
 void l2_model_drop(const struct l2_model *m);
+/* The same of one tensor. */
+void l2_model_drop_tensor(const struct l2_model *m, const struct l2_tensor *t);
 
 const struct l2_tensor *l2_model_tensor(const struct l2_model *m, enum l2_role role,
                                         uint32_t layer);

@@ -130,12 +130,15 @@ void l2_params_load(struct l2_params *p, const struct l2_model *m, struct l2_poo
         enum l2_role role;
         uint32_t layer;
         l2_tensor_at(&p->hp, i, &role, &layer);
-        struct load l = {p, &m->tensors[i], NULL, NULL};
+        struct load l = {p, l2_model_tensor(m, role, layer), NULL, NULL};
+        if (!l.t)
+            continue;
         if (is_frozen(p, role))
             l.half = p->frozen + p->offset[i];
         else
             l.out = p->values + p->offset[i];
         l2_pool_run(pool, load_row, &l, l.t->rows);
+        l2_model_drop_tensor(m, l.t);
     }
 }
 

@@ -28,7 +28,8 @@ int l2_params_new_frozen(struct l2_params **out, const struct l2_hparams *hp,
                          struct l2_err *err) L2_MUST_CHECK;
 void l2_params_free(struct l2_params *p);
 
-/* Fills p with the values of m, which has the same hyper-parameters. */
+/* Fills p with the values of m, which has the same hyper-parameters but perhaps for the head: a
+ * tensor that m lacks stays as it is. What has been read of m's files is dropped from memory. */
 void l2_params_load(struct l2_params *p, const struct l2_model *m, struct l2_pool *pool);
 
 /* NULL where the model has no such tensor, or it is frozen. */

@@ -558,6 +558,24 @@ static void test_write_vocab(void **state)
                      L2_FORMAT);
 }
 
+/* Pages of files may go; what is in memory alone stays. */
+static void test_drop(void **state)
+{
+    size_t rows = 64, cols = 1024;
+    uint8_t *bytes = malloc(rows * cols * sizeof(float));
+    assert_non_null(bytes);
+    memset(bytes, 7, rows * cols * sizeof(float));
+    struct l2_model *m = open_golden("hf-f32");
+    struct l2_tensor buffer = {
+        .dtype = L2_F32, .rows = (uint32_t)rows, .cols = (uint32_t)cols, .data = bytes};
+    (void)state;
+    l2_model_drop_tensor(m, &buffer);
+    for (size_t i = 0; i < rows * cols * sizeof(float); i++)
+        assert_int_equal(bytes[i], 7);
+    l2_model_close(m);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_read_reward),
         cmocka_unit_test(test_read_llama2c),
         cmocka_unit_test(test_stories),
+        cmocka_unit_test(test_drop),
         cmocka_unit_test_setup_teardown(test_round_trip, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_write_large, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_write_failure, scratch_setup, scratch_teardown),
