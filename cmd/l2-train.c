@@ -162,13 +162,15 @@ static const struct l2_opt reward_options[] = {
 
 /* ---- the run ---- */
 
-static int evaluate(struct l2_train *t, bool final, struct l2_err *err)
+/* Once after a step, though the data may end there, unexpectedly. */
+static int evaluate(struct l2_train *t, struct l2_err *err)
 {
-    struct l2_losses losses;
-    if (!t->held)
+    uint64_t n = l2_trainer_steps(t->trainer);
+    if (!t->held || t->evaluated == n + 1)
         return L2_OK;
-    int r = l2_trainer_evaluate(t->trainer, t->held, (uint64_t)opts.eval_batches, &losses, err);
-    return r == L2_OK ? l2_train_report_eval(t, &losses, final, err) : r;
+    int r = l2_trainer_evaluate(t->trainer, t->held, (uint64_t)opts.eval_batches, &t->eval, err);
+    t->evaluated = n + 1;
+    return r == L2_OK ? l2_train_report_eval(t, err) : r;
 }
 
 /* Steps until the run is over or a signal came, with checkpoints in dir. */
@@ -183,8 +185,8 @@ static int train(struct l2_train *t, const char *dir, struct l2_err *err)
         uint64_t n = l2_trainer_steps(t->trainer);
         l2_cli_progress(t->cli, n, t->total, "steps");
         r = l2_train_report_step(t, &step, err);
-        if (r == L2_OK && opts.eval_every > 0 && n % (uint64_t)opts.eval_every == 0 && n < t->total)
-            r = evaluate(t, false, err);
+        if (r == L2_OK && opts.eval_every > 0 && n % (uint64_t)opts.eval_every == 0)
+            r = evaluate(t, err);
         if (r == L2_OK && opts.sample_every > 0 && n % (uint64_t)opts.sample_every == 0)
             r = l2_train_sample(t, err);
         if (r == L2_OK && n % (uint64_t)opts.save_every == 0)
@@ -289,7 +291,8 @@ static int run_steps(struct l2_train *t, struct l2_err *err)
         l2_cli_note(t->cli, "stopped after step %llu; --resume goes on",
                     (unsigned long long)l2_trainer_steps(t->trainer));
     } else if (r == L2_OK) {
-        r = evaluate(t, true, err);
+        r = evaluate(t, err);
+        l2_train_summarise_eval(t);
         if (r == L2_OK)
             r = opts.optimiser.lora_rank > 0 && !opts.merge ? write_adapters(t, err)
                                                             : write_model(t, err);

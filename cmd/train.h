@@ -44,9 +44,11 @@ struct l2_train {
     struct l2_trainer *trainer;
     uint64_t total; /* steps of the whole run */
     FILE *log;
-    double started;       /* seconds, of this process */
-    uint64_t first_step;  /* taken before this process */
-    uint64_t rows;        /* computed by this process */
+    double started;      /* seconds, of this process */
+    uint64_t first_step; /* taken before this process */
+    uint64_t rows;       /* computed by this process */
+    uint64_t evaluated;  /* 1 + the step after which it was last; 0: never */
+    struct l2_losses eval;
     double flops_per_row; /* of a step */
     bool has_rapl;
     struct l2_rapl rapl;
@@ -62,9 +64,10 @@ void l2_train_report_plan(struct l2_train *t);
 /* Writes {"step", "loss", ...} to the log and, now and then, a line to standard error. */
 int l2_train_report_step(struct l2_train *t, const struct l2_step *step,
                          struct l2_err *err) L2_MUST_CHECK;
-/* The same for an evaluation; final: into the summary, too. */
-int l2_train_report_eval(struct l2_train *t, const struct l2_losses *losses, bool final,
-                         struct l2_err *err) L2_MUST_CHECK;
+/* The same for an evaluation, t->eval. */
+int l2_train_report_eval(struct l2_train *t, struct l2_err *err) L2_MUST_CHECK;
+/* Adds t->eval to the summary. */
+void l2_train_summarise_eval(struct l2_train *t);
 /* {"step", "sample"}, and a line that shows the text as JSON has it: control characters escaped. */
 int l2_train_report_sample(struct l2_train *t, const char *text, size_t n,
                            struct l2_err *err) L2_MUST_CHECK;

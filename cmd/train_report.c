@@ -64,7 +64,7 @@ int l2_train_report_sample(struct l2_train *t, const char *text, size_t n, struc
 }
 
 /* The paper's table 2: power times time, times what the building takes besides (PUE);
- * CO2-equivalent by what a kWh stands for. Counters of the processor come before --watts. */
+ * CO2-equivalent by what a kWh stands for. --watts comes before the counters of the processor. */
 void l2_train_report_energy(struct l2_train *t)
 {
     const struct l2_train_opts *o = t->opts;
@@ -95,30 +95,44 @@ static void set_accuracies(json_t *o, const struct l2_losses *l)
     json_decref(rated);
 }
 
-int l2_train_report_eval(struct l2_train *t, const struct l2_losses *l, bool final,
-                         struct l2_err *err)
+/* NULL where there is nothing to tell, or no memory. */
+static json_t *eval_object(const struct l2_train *t)
 {
-    json_t *o = json_object();
-    if (!o || l->n == 0) {
-        json_decref(o);
-        return l->n == 0 ? L2_OK : l2_err_memory(err, sizeof *o);
-    }
-    l2_report_count(o, "step", l2_trainer_steps(t->trainer));
+    const struct l2_losses *l = &t->eval;
+    json_t *o = l->n > 0 ? json_object() : NULL;
+    if (!o)
+        return NULL;
+    l2_report_count(o, "step", t->evaluated - 1);
     l2_report_real(o, "eval_loss", l->loss / (double)l->n);
     l2_report_count(o, t->kind == L2_DATA_PAIRS ? "eval_pairs" : "eval_targets", l->n);
     if (t->kind == L2_DATA_PAIRS)
         set_accuracies(o, l);
-    if (final)
-        json_object_update_missing(t->cli->report, o);
+    return o;
+}
+
+int l2_train_report_eval(struct l2_train *t, struct l2_err *err)
+{
+    uint64_t step = t->evaluated - 1;
+    const struct l2_losses *l = &t->eval;
+    double loss = l->loss / (double)l->n;
+    if (l->n == 0)
+        return L2_OK;
     if (t->kind == L2_DATA_PAIRS)
-        l2_cli_note(
-            t->cli, "step %" PRIu64 ": held-out loss %.4f, accuracy %.4f on %" PRIu64 " pairs",
-            l2_trainer_steps(t->trainer), l->loss / (double)l->n, l->right / (double)l->n, l->n);
+        l2_cli_note(t->cli,
+                    "step %" PRIu64 ": held-out loss %.4f, accuracy %.4f on %" PRIu64 " pairs",
+                    step, loss, l->right / (double)l->n, l->n);
     else
-        l2_cli_note(t->cli, "step %" PRIu64 ": held-out loss %.4f, perplexity %.2f",
-                    l2_trainer_steps(t->trainer), l->loss / (double)l->n,
-                    exp(l->loss / (double)l->n));
-    return l2_report_line(t->log, t->opts->log, o, err);
+        l2_cli_note(t->cli, "step %" PRIu64 ": held-out loss %.4f, perplexity %.2f", step, loss,
+                    exp(loss));
+    return l2_report_line(t->log, t->opts->log, eval_object(t), err);
+}
+
+void l2_train_summarise_eval(struct l2_train *t)
+{
+    json_t *o = eval_object(t);
+    if (o)
+        json_object_update_missing(t->cli->report, o);
+    json_decref(o);
 }
 
 void l2_train_report_data(struct l2_train *t)

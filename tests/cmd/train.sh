@@ -123,6 +123,21 @@ fails 1 'the context has room for 8' 'an overlong example' l2-train sft -m model
 ok 'evaluated on the way' l2-train sft -m model -o held --data pairs.l2s --held-out 0.4 --batch 1 --steps 4 --eval-every 2 --log held.jsonl
 is 'and once in the end' '2 4 ' "$(sed -n 's/^{"step":\([0-9]*\),"eval_loss".*/\1/p' held.jsonl | tr '\n' ' ')"
 
+# With smaller steps what is left of the data is fewer than the steps that are planned.
+seq 30 | sed 's/$/ little girls loved to play outside in the park./' >lines.txt
+l2-tokenize -q -z tokenizer.model --lines lines.txt -o lines.l2s
+shorter() {
+    l2-train pretrain -m model -o shorter --data lines.l2s --held-out 0.3 --context 16 --epochs 1 --lr 1e-3 --eval-every 1 \
+        --eval-batches 1 --save-every 1 -j 1 "$@"
+}
+ok 'a large step' shorter --batch 8 --steps 1
+ok 'the data end before the planned steps' shorter --batch 1 --resume-changed --log shorter.jsonl
+n=$(grep -c '"learning_rate"' shorter.jsonl)
+is 'every step is evaluated once' "$(seq 2 $((n + 1)) | tr '\n' ' ')" \
+    "$(sed -n 's/^{"step":\([0-9]*\),"eval_loss".*/\1/p' shorter.jsonl | tr '\n' ' ')"
+is 'the last one is in the summary' "$(sed -n '$s/.*"eval_loss":\([0-9.]*\).*/\1/p' shorter.jsonl)" \
+    "$(sed -n 's/.*"eval_loss":\([0-9.]*\).*/\1/p' "$L2_TMP/stderr")"
+
 # paper SIZE KIND KEY...: the values of the keys in the preset
 paper() {
     preset=$L2_SRC/examples/presets/train-$1.yaml kind=$2
@@ -205,6 +220,24 @@ resumed 'a run with everything in bf16' 1 --param-type bf16 --moment-type bf16
 resumed 'a run with moments in bf16' 1 --moment-type bf16
 resumed 'a run with two threads' 2
 resumed 'a run with two threads and bf16 products' 2 --bf16
+
+# ---- memory ----
+
+if grep -q __asan_init "$L2_BIN/l2-train" || ! [ -r /proc/self/statm ]; then
+    skip 'the plan is what a run takes' 'a sanitizer, or no /proc'
+else
+    l2-model init -q -s 1 --dtype BF16 -z tokenizer.model -o wide "$L2_SRC/examples/presets/110m.yaml" --n-layers 6 --vocab-size 512
+    ok 'the plan is what a run takes' python3 - <<'EOF'
+import json, resource, subprocess
+run = subprocess.run("l2-train reward -j 2 -m wide -o wide-judge --data pairs.l2s --context 64 --lora-rank 4 --batch 1 --steps 1".split(),
+                     check=True, stderr=subprocess.PIPE, text=True)
+plan = json.loads(run.stderr.splitlines()[-1])["memory"]["all"]
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+print(f"planned {plan}, at most {peak}")
+assert 0.8 * plan < peak < 1.15 * plan + (32 << 20)
+EOF
+    sed 's/^/# /' "$L2_TMP/stdout"
+fi
 
 # ---- against the reference ----
 
