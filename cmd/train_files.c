@@ -14,6 +14,7 @@
 
 #include "model/safetensors.h"
 #include "model/tensors.h"
+#include "util/newfile.h"
 #include "util/num.h"
 #include "util/str.h"
 
@@ -117,7 +118,7 @@ int l2_train_save(struct l2_train *t, const char *dir, struct l2_err *err)
 
 /* ---- gradients ---- */
 
-static int write_head(FILE *f, const struct l2_hparams *hp, const char *path, struct l2_err *err)
+static int write_head(struct l2_newfile *f, const struct l2_hparams *hp, struct l2_err *err)
 {
     struct l2_buf head = {.len = 0};
     struct l2_st_writer w;
@@ -138,23 +139,22 @@ static int write_head(FILE *f, const struct l2_hparams *hp, const char *path, st
     }
     if (r == L2_OK)
         r = l2_st_write_end(&w, err);
-    if (r == L2_OK && fwrite(head.data, 1, head.len, f) != head.len)
-        r = l2_err_sys(err, errno, path, "cannot write");
+    if (r == L2_OK)
+        r = l2_newfile_write(f, head.data, head.len, err);
     l2_buf_release(&head);
     return r;
 }
 
-static int write_values(FILE *f, const float *v, size_t n, const char *path, struct l2_err *err)
+static int write_values(struct l2_newfile *f, const float *v, size_t n, struct l2_err *err)
 {
-    uint8_t bytes[4 * 1024];
-    for (size_t at = 0; at < n;) {
-        size_t part = n - at < 1024 ? n - at : 1024;
+    uint8_t bytes[4 * 4096];
+    int r = L2_OK;
+    for (size_t at = 0; at < n && r == L2_OK; at += 4096) {
+        size_t part = n - at < 4096 ? n - at : 4096;
         l2_put_f32le_array(bytes, v + at, part);
-        if (fwrite(bytes, 4, part, f) != part)
-            return l2_err_sys(err, errno, path, "cannot write");
-        at += part;
+        r = l2_newfile_write(f, bytes, 4 * part, err);
     }
-    return L2_OK;
+    return r;
 }
 
 int l2_train_dump_gradients(struct l2_train *t, const struct l2_step *step, const char *path,
@@ -162,20 +162,19 @@ int l2_train_dump_gradients(struct l2_train *t, const struct l2_step *step, cons
 {
     struct l2_params *g = l2_trainer_grads(t->trainer);
     float loss = (float)(step->sums.loss / (double)step->sums.n);
-    FILE *f = fopen(path, "wb");
-    if (!f)
-        return l2_err_sys(err, errno, path, "cannot create");
-    int r = write_head(f, &g->hp, path, err);
+    struct l2_newfile f;
+    int r = l2_newfile_replace(&f, path, err);
+    if (r != L2_OK)
+        return r;
+    r = write_head(&f, &g->hp, err);
     if (r == L2_OK)
-        r = write_values(f, &loss, 1, path, err);
+        r = write_values(&f, &loss, 1, err);
     for (size_t i = 0; i < g->n_tensors && r == L2_OK; i++) {
         enum l2_role role;
         uint32_t layer, rows, cols;
         l2_tensor_at(&g->hp, i, &role, &layer);
         l2_role_shape(&g->hp, role, &rows, &cols);
-        r = write_values(f, l2_params_at(g, role, layer), (size_t)rows * cols, path, err);
+        r = write_values(&f, l2_params_at(g, role, layer), (size_t)rows * cols, err);
     }
-    if (fclose(f) != 0 && r == L2_OK)
-        r = l2_err_sys(err, errno, path, "cannot write");
-    return r;
+    return l2_newfile_close(&f, r, err);
 }

@@ -58,6 +58,16 @@ EXTRA_DIST += \
 	%D%/distil-safety.sh \
 	%D%/evaluate.sh \
 	%D%/lora-7b.sh \
+	%D%/models/SHA256SUMS \
+	%D%/models/chat/config.json \
+	%D%/models/chat/model.safetensors \
+	%D%/models/chat/tokenizer.model \
+	%D%/models/helpful/config.json \
+	%D%/models/helpful/model.safetensors \
+	%D%/models/helpful/tokenizer.model \
+	%D%/models/safe/config.json \
+	%D%/models/safe/model.safetensors \
+	%D%/models/safe/tokenizer.model \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \

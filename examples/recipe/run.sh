@@ -34,7 +34,7 @@ pretrain="--bf16 --context 128 --batch 16 --micro-batch 16 --lr 3e-3 --warmup 20
 sft="--bf16 --context 192 --epochs 2 --batch 16 --micro-batch 16 --lr 1e-3"
 reward="--bf16 --epochs 2 --batch 32 --micro-batch 16 --lr 5e-4 --margins small"
 round="--bf16 --context 192 --epochs 2 --batch 16 --micro-batch 16 --lr 5e-4"
-gatt="--bf16 --context 768 --batch 4 --micro-batch 4 --lr 1e-3"
+gatt="--bf16 --context 768 --batch 4 --micro-batch 4"
 mistakes=0.3        # share of the annotators' answers that are wrong
 if [ $size = full ]; then
     documents=135000 dialogues=4000 compared=24000 again=8000 asked=2000 tested=600 rounds=4 answers=16
@@ -42,7 +42,7 @@ if [ $size = full ]; then
     smaller="--dim 64 --hidden 172 --n-layers 2 --n-heads 2 --n-kv-heads 1"
     ppo="--bf16 --iterations 60 --batch 256 --mini-batch 64 --lr 2e-5 --kl-coef 0.02 --held-out 0.05 --eval-every 10"
     newer="--steps 300 --batch 32 --micro-batch 16 --lr 3e-4"
-    instructed=2400 attended=800 followed=150 turns=20
+    instructed=6000 attended=1600 followed=150 turns=20
 else
     documents=6000 dialogues=1000 compared=400 again=100 asked=64 tested=64 rounds=1 answers=4
     pretrain="--bf16 --context 128 --batch 8 --micro-batch 8 --lr 5e-3 --warmup 50"
@@ -174,7 +174,7 @@ sizes() {
 settings() {
     cat >"$out.new" <<SETTINGS
 MODEL=sft HELPFUL=helpful SAFE=safe TAG=risky PROMPTS=asked.l2s CHECK=checked.l2s
-SFT=dialogues.l2s MIX="8 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=100 TEMPERATURES="0.8 1 1.2"
+SFT=dialogues.l2s MIX="8 1" ROUNDS=$rounds K=$answers TOKENS=32 CURVE=100 TEMPERATURES="0.8 1"
 TRAIN="-j $threads $round"
 PPO="-j $threads $ppo"
 JUDGE="l2-tokenize -q -d -z vocabulary.model | awk -v what=mean -f '$here/judge.awk'"
@@ -199,7 +199,7 @@ dialogues_of_turns() {
 obeying() {
     dialogues_of_turns $instructed 11 12 0.4 1 >gatt/dialogues.l2s
     l2-train sft -q -j $threads -m "$last" -o "$out.new" --resume --data gatt/dialogues.l2s --earlier-turns \
-        --log gatt/obeying.jsonl --epochs 2 $gatt
+        --log gatt/obeying.jsonl --epochs 3 --lr 2e-3 $gatt
 }
 gatt_data() {
     dialogues_of_turns $attended 12 12 0 2 >gatt/asked.l2s
@@ -208,7 +208,7 @@ gatt_data() {
 }
 # shellcheck disable=SC2086
 attentive() {
-    l2-train sft -q -j $threads -m gatt/obeying -o "$out.new" --resume --data gatt/learnt.l2s --log gatt/attentive.jsonl --epochs 3 $gatt
+    l2-train sft -q -j $threads -m gatt/obeying -o "$out.new" --resume --data gatt/learnt.l2s --log gatt/attentive.jsonl --epochs 3 --lr 1e-3 $gatt
 }
 followed() {
     dialogues_of_turns $followed 13 $turns 0 $turns >"$out.new"

@@ -96,7 +96,19 @@ for f in wild.ckpt/step-*; do last=$f; done
 ok 'leaves the last checkpoint' test -s "$last"
 is 'and no model' no "$(test -e wild && echo yes || echo no)"
 
+fails 1 'grads.tmp: cannot write: File too large' 'gradients that do not fit' limited 100 l2-train sft -m model --data pairs.l2s \
+    --batch 2 --dump-grads grads
+is 'leave nothing' '' "$(find . -name 'grads*')"
+
 # ---- what it does ----
+
+for kind in pretrain sft reward; do
+    ok "gradients of $kind" l2-train $kind -m model -o no-step --data pairs.l2s --batch 2 --epochs 1 --dump-grads grads
+    loss=$(sed -n 's/.*"loss":\([0-9.]*\).*/\1/p' "$L2_TMP/stderr")
+    l2-train $kind -q -m model -o "step-$kind" --data pairs.l2s --batch 2 --epochs 1 --steps 1 --log "step-$kind.jsonl"
+    is 'the loss is that of the first step' "$loss" "$(sed -n 's/.*"loss":\([0-9.]*\).*/\1/p' "step-$kind.jsonl")"
+    is 'which is not taken' '' "$(find . -name 'no-step*')"
+done
 
 ok 'a reward model from a policy' l2-train reward -q -m model -o judge --data pairs.l2s --batch 3 \
     --epochs 20 --lr 1e-3 --log judge.jsonl
