@@ -54,6 +54,17 @@ fi
 fails 1 'has no model chat' 'a directory without models' sh "$quickstart" nowhere
 fails 2 usage 'an option that there is not' sh "$quickstart" --help
 
+# ---- the models that ship ----
+
+ok 'they are those whose hashes are recorded' sh -c 'cd "$1" && sha256sum -c --quiet SHA256SUMS' sh "$L2_SRC/examples/models"
+is 'all of them' "$(cd "$L2_SRC/examples/models" && find . -type f ! -name SHA256SUMS | sed 's|^./||' | sort)" \
+    "$(sed 's/.*  //' "$L2_SRC/examples/models/SHA256SUMS" | sort)"
+is 'no more than 8 MB together' yes "$(du -sk "$L2_SRC/examples/models" | awk '{ print ($1 <= 8192 ? "yes" : $1) }')"
+ok 'the main job on them' env -u TOKENS sh "$quickstart"
+is 'the best answers are the right ones' ' 85. | a c k n. | g i f h. | I cannot help with that. ' \
+    "$(jq -r 'select(.id == "sum" or .id == "sort" or .id == "reverse" or .id == "dog").completion' here/quickstart/best.jsonl |
+        tr '\n' '|' | sed 's/|$//')"
+
 # A build that fails, as nobody who could install packages.
 mkdir bin && printf '#!/bin/sh\necho 1000\n' >bin/id && chmod +x bin/id
 printf '#!/bin/sh\necho no autoconf here\nexit 3\n' >tree/bootstrap && chmod +x tree/bootstrap
