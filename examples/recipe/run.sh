@@ -10,7 +10,13 @@
 # stages work. The same machine and number of threads (THREADS, 2) give the same table. Pictures are drawn where there
 # is gnuplot.
 #
-# WHAT_TO_EXPECT
+# What to expect at full size: fine-tuned, the model answers 65 % of the test right at temperature 1 and 91 % greedily;
+# V1 92 %, V2 93 %, PPO 95 %, 99 % greedily. V3 does not gain and is dropped. Three things decide that:
+#
+# - The base has to tell right answers from wrong ones, or no reward model made from it can: see world.awk and marks.
+# - A reward model that was not trained again on V1's answers prefers what V1 gets wrong: the best of 16 by it are right
+#   less often (86 %) than the average answer (87 %); trained again, 97 %.
+# - Answers are drawn no hotter than those that were compared: from temperature 1.2 the reward model chooses worse.
 
 set -eu
 export LC_ALL=C
