@@ -151,7 +151,7 @@ prefer() {
     fi
     HELPFUL=$1/helpful
     [ -z "$SAFE" ] || SAFE=$1/safe
-    earlier= n=1
+    earlier='' n=1
     for pool in $pools; do
         [ -e "$1/pool-$n.l2s" ] || scored "$pool" "$1/pool-$n.l2s"
         earlier="$earlier $1/pool-$n.l2s" n=$((n + 1))
