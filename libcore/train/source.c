@@ -48,9 +48,27 @@ static void shuffle(const struct l2_source *s, uint64_t which, uint32_t *v, size
         l2_philox_shuffle(key, 0, v, n);
 }
 
+/* Whether all frames make one group. */
+static bool fits_memory(const struct l2_source *s)
+{
+    uint64_t left = s->memory;
+    for (size_t i = 0; i < s->corpus->n_frames; i++) {
+        if (s->corpus->frames[i].bytes > left)
+            return false;
+        left -= s->corpus->frames[i].bytes;
+    }
+    return true;
+}
+
+/* Where a stream is cut into frames depends on how fast its writer was. Frames of one group are
+ * therefore taken as they stand: the order of its examples is that of their numbers, whatever the
+ * frames. */
 static void order_frames(struct l2_source *s)
 {
-    if (!s->ordered)
+    if (!s->ordered && fits_memory(s))
+        for (size_t i = 0; i < s->corpus->n_frames; i++)
+            s->frames[i] = (uint32_t)i;
+    else if (!s->ordered)
         shuffle(s, UINT64_MAX, s->frames, s->corpus->n_frames);
     s->ordered = true;
 }

@@ -6,7 +6,8 @@
 #include "train/corpus.h"
 
 /* Where in a pass: frames are taken in shuffled order, and those that fit the memory form a group,
- * whose examples are shuffled together. */
+ * whose examples are shuffled together; the order of a stream that fits the memory depends on its
+ * records alone. */
 struct l2_source_place {
     uint64_t epoch;
     uint64_t group; /* number of its first frame in the pass's order */

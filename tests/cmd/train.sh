@@ -110,6 +110,15 @@ for kind in pretrain sft reward; do
     is 'which is not taken' '' "$(find . -name 'no-step*')"
 done
 
+# One record a frame: streams one after the other are a stream.
+l2-cat -q --split 1 -o part pairs.l2s
+cat part-*.l2s >parts.l2s
+is 'a stream of more frames' "$(l2-cat -q --stats --json pairs.l2s | jq .records)" "$(l2-cat -q --stats --json parts.l2s | jq .segments)"
+for stream in pairs parts; do
+    l2-train sft -q -m model -o "from-$stream" --data $stream.l2s --batch 2 --epochs 1 -s 3
+done
+ok 'is learnt from in the same order' cmp from-pairs/model.safetensors from-parts/model.safetensors
+
 ok 'a reward model from a policy' l2-train reward -q -m model -o judge --data pairs.l2s --batch 3 \
     --epochs 20 --lr 1e-3 --log judge.jsonl
 l2-score -m judge pairs.l2s 2>summary >/dev/null
