@@ -133,8 +133,9 @@ tests_unit_test_gatt_SOURCES = %D%/unit/test_gatt.c %D%/unit/scratch.c %D%/unit/
 tests_unit_test_gatt_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_generate
-tests_unit_test_generate_SOURCES = %D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h \
-	%D%/unit/tiny_model.c %D%/unit/tiny_model.h
+tests_unit_test_generate_SOURCES = %D%/unit/generate_fixture.c %D%/unit/generate_fixture.h \
+	%D%/unit/test_generate.c %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/tiny_model.c \
+	%D%/unit/tiny_model.h
 tests_unit_test_generate_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_grad
@@ -178,6 +179,12 @@ tests_unit_test_long_SOURCES = \
 	%D%/unit/test_long.c
 tests_unit_test_long_LDADD = $(l2_test_libs)
 
+l2_unit_tests += tests/unit/test_lookup
+tests_unit_test_lookup_SOURCES = %D%/unit/generate_fixture.c %D%/unit/generate_fixture.h \
+	%D%/unit/test_lookup.c %D%/unit/scratch.c %D%/unit/scratch.h %D%/unit/tiny_model.c \
+	%D%/unit/tiny_model.h
+tests_unit_test_lookup_LDADD = $(l2_test_libs)
+
 l2_unit_tests += tests/unit/test_math
 tests_unit_test_math_SOURCES = %D%/unit/test_math.c
 tests_unit_test_math_LDADD = $(l2_test_libs)
@@ -207,9 +214,13 @@ tests_unit_test_ops_SOURCES = %D%/unit/test_ops.c
 tests_unit_test_ops_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_net
-tests_unit_test_net_SOURCES = %D%/unit/ref_net.c %D%/unit/ref_net.h %D%/unit/scratch.c \
-	%D%/unit/scratch.h %D%/unit/test_net.c
+tests_unit_test_net_SOURCES = %D%/unit/ref_net.c %D%/unit/ref_net.h %D%/unit/test_net.c
 tests_unit_test_net_LDADD = $(l2_test_libs)
+
+l2_unit_tests += tests/unit/test_net_golden
+tests_unit_test_net_golden_SOURCES = %D%/unit/scratch.c %D%/unit/scratch.h \
+	%D%/unit/test_net_golden.c
+tests_unit_test_net_golden_LDADD = $(l2_test_libs)
 
 l2_unit_tests += tests/unit/test_opt
 tests_unit_test_opt_SOURCES = %D%/unit/test_opt.c

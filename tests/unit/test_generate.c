@@ -11,111 +11,11 @@
 
 #include <cmocka.h>
 
-#include "sample/generate.h"
-#include "sample/lookup.h"
+#include "generate_fixture.h"
 #include "sample/score.h"
-#include "tiny_model.h"
 #include "util/philox.h"
 
-#define N_RECORDS 13
-
-static struct tiny_model tiny;
 static struct l2_err err;
-static const uint32_t eos[] = {2};
-
-static struct l2_generate_opts options(uint32_t k, uint32_t n)
-{
-    return (struct l2_generate_opts){.n_completions = k,
-                                     .max_new_tokens = n,
-                                     .sampler = l2_sampler_neutral(),
-                                     .seed = 42,
-                                     .eos = eos,
-                                     .n_eos = 1,
-                                     .model_name = "tiny",
-                                     .keep_logprobs = true};
-}
-
-static struct l2_record *record(int64_t id)
-{
-    static const size_t lengths[] = {1, 3, 63, 64, 65, 17, 100, 2, 128, 5};
-    return tiny_record(id, lengths[id % 10]);
-}
-
-/* Runs the worker as the programs do, feeding it the n records at in (NULL where refused: the test
- * fails), out gets them in the order in which they come. */
-static void drive(struct l2_worker *w, struct l2_record **in, size_t n, struct l2_record **out)
-{
-    size_t fed = 0, got = 0;
-    while (got < n) {
-        struct l2_record *r;
-        while (fed < n && w->ops->wants(w)) {
-            int rc = w->ops->add(w, in[fed++], &err);
-            if (rc != L2_OK)
-                fail_msg("add: %s", err.text);
-        }
-        assert_true(w->ops->busy(w) || fed == n || w->ops->wants(w));
-        if (w->ops->busy(w) && w->ops->step(w, &err) != L2_OK)
-            fail_msg("step: %s", err.text);
-        while ((r = w->ops->take(w)))
-            out[got++] = r;
-    }
-    assert_false(w->ops->busy(w));
-    assert_null(w->ops->take(w));
-}
-
-static void free_records(struct l2_record **r, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        tiny_record_free(r[i]);
-}
-
-/* The N_RECORDS records with their completions, in input order. */
-static void generate(const struct l2_generate_opts *o, uint32_t max_rows, uint32_t max_outputs,
-                     uint32_t kv_blocks, int threads, struct l2_record **out)
-{
-    struct l2_record *in[N_RECORDS];
-    struct l2_worker *w;
-    struct l2_pool *pool = NULL;
-    struct l2_engine *e;
-    struct l2_generate_opts with_pool = *o;
-    assert_int_equal(l2_pool_new(&pool, threads, &err), L2_OK);
-    with_pool.pool = pool;
-    e = tiny_engine(&tiny, max_rows, max_outputs, kv_blocks, pool);
-    assert_int_equal(l2_generator_new(&w, e, &with_pool, &err), L2_OK);
-    for (int64_t i = 0; i < N_RECORDS; i++)
-        in[i] = record(i);
-    drive(w, in, N_RECORDS, out);
-    for (size_t i = 0; i < N_RECORDS; i++)
-        assert_ptr_equal(in[i], out[i]); /* input order */
-    assert_int_equal(w->ops->faults(w)->records, 0);
-    assert_int_equal(l2_kv_pool_free_blocks(l2_engine_kv(e)), l2_kv_pool_blocks(l2_engine_kv(e)));
-    w->ops->free(w);
-    l2_engine_free(e);
-    l2_pool_free(pool);
-}
-
-static void assert_same_completion(const struct l2_completion *a, const struct l2_completion *b)
-{
-    assert_int_equal(a->tokens.n, b->tokens.n);
-    assert_memory_equal(a->tokens.v, b->tokens.v, a->tokens.n * sizeof *a->tokens.v);
-    assert_int_equal(a->finish, b->finish);
-    assert_int_equal(a->gen.k, b->gen.k);
-    for (int s = 0; s < L2_N_SERIES; s++) {
-        assert_int_equal(!a->series[s].v, !b->series[s].v);
-        assert_int_equal(a->series[s].n, b->series[s].n);
-        if (a->series[s].n)
-            assert_memory_equal(a->series[s].v, b->series[s].v, a->series[s].n * sizeof(float));
-    }
-}
-
-static void assert_same(struct l2_record **a, struct l2_record **b, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        assert_int_equal(a[i]->n_completions, b[i]->n_completions);
-        for (size_t c = 0; c < a[i]->n_completions; c++)
-            assert_same_completion(&a[i]->completions[c], &b[i]->completions[c]);
-    }
-}
 
 /* Not on the batch, the outputs, the memory for keys and values, nor the threads. Three blocks are
  * one context. */
@@ -127,20 +27,20 @@ static void test_invariance(void **state)
     } ways[] = {{1, 1, 0, 1},   {1, 1, 3, 1},   {7, 7, 3, 2},   {7, 2, 4, 1},
                 {64, 64, 5, 1}, {64, 16, 0, 2}, {512, 1, 9, 1}, {3, 3, 3, 1}};
     struct l2_record *want[N_RECORDS], *got[N_RECORDS];
-    struct l2_generate_opts o = options(5, 30);
+    struct l2_generate_opts o = generate_options(5, 30);
     (void)state;
     for (int plain = 0; plain < 2; plain++) {
         if (!plain)
             o.sampler = (struct l2_sampler_opts){0.8, 40, 0.95, 0.01, 1.2};
         else
             o.sampler = l2_sampler_neutral();
-        generate(&o, 512, 512, 0, 1, want);
+        generate_all(&o, 512, 512, 0, 1, want);
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-            generate(&o, ways[i].rows, ways[i].outputs, ways[i].blocks, ways[i].threads, got);
-            assert_same(want, got, N_RECORDS);
-            free_records(got, N_RECORDS);
+            generate_all(&o, ways[i].rows, ways[i].outputs, ways[i].blocks, ways[i].threads, got);
+            generate_same(want, got, N_RECORDS);
+            generate_free(got, N_RECORDS);
         }
-        free_records(want, N_RECORDS);
+        generate_free(want, N_RECORDS);
     }
 }
 
@@ -149,13 +49,13 @@ static void test_invariance(void **state)
 static void test_against_plain_decoding(void **state)
 {
     struct l2_record *got[N_RECORDS];
-    struct l2_generate_opts o = options(3, 40);
-    struct l2_engine *e = tiny_engine(&tiny, 1, 1, 0, NULL);
+    struct l2_generate_opts o = generate_options(3, 40);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 1, 1, 0, NULL);
     struct l2_sampler *s;
     size_t ended[4] = {0};
     (void)state;
     assert_int_equal(l2_sampler_new(&s, &o.sampler, 96, &err), L2_OK);
-    generate(&o, 33, 33, 0, 2, got);
+    generate_all(&o, 33, 33, 0, 2, got);
     for (size_t i = 0; i < N_RECORDS; i++) {
         const struct l2_record *r = got[i];
         uint8_t hash[32];
@@ -197,7 +97,7 @@ static void test_against_plain_decoding(void **state)
         }
     }
     assert_true(ended[L2_FINISH_EOS] > 0 && ended[L2_FINISH_LENGTH] > 0);
-    free_records(got, N_RECORDS);
+    generate_free(got, N_RECORDS);
     l2_sampler_free(s);
     l2_engine_free(e);
 }
@@ -207,22 +107,22 @@ static void test_against_plain_decoding(void **state)
 static void test_k(void **state)
 {
     struct l2_record *few[N_RECORDS], *many[N_RECORDS], *again[N_RECORDS];
-    struct l2_generate_opts o = options(4, 12), rest = options(7, 12);
-    struct l2_engine *e = tiny_engine(&tiny, 20, 20, 0, NULL);
+    struct l2_generate_opts o = generate_options(4, 12), rest = generate_options(7, 12);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 20, 20, 0, NULL);
     struct l2_worker *w;
     (void)state;
-    generate(&o, 40, 40, 0, 1, few);
+    generate_all(&o, 40, 40, 0, 1, few);
     o.n_completions = 11;
-    generate(&o, 40, 40, 0, 1, many);
+    generate_all(&o, 40, 40, 0, 1, many);
     for (size_t i = 0; i < N_RECORDS; i++)
         for (size_t c = 0; c < 4; c++)
-            assert_same_completion(&few[i]->completions[c], &many[i]->completions[c]);
+            generate_same_completion(&few[i]->completions[c], &many[i]->completions[c]);
     assert_int_equal(l2_generator_new(&w, e, &rest, &err), L2_OK);
-    drive(w, few, N_RECORDS, again);
-    assert_same(many, again, N_RECORDS);
+    generate_drive(w, few, N_RECORDS, again);
+    generate_same(many, again, N_RECORDS);
     w->ops->free(w);
-    free_records(again, N_RECORDS);
-    free_records(many, N_RECORDS);
+    generate_free(again, N_RECORDS);
+    generate_free(many, N_RECORDS);
     l2_engine_free(e);
 }
 
@@ -231,8 +131,8 @@ static void test_k(void **state)
 static void test_first_k(void **state)
 {
     static const uint32_t token[] = {9};
-    struct l2_generate_opts o = options(2, 3);
-    struct l2_engine *e = tiny_engine(&tiny, 20, 20, 0, NULL);
+    struct l2_generate_opts o = generate_options(2, 3);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 20, 20, 0, NULL);
     struct l2_record *in[2], *out[2], *r;
     struct l2_worker *w;
     (void)state;
@@ -245,12 +145,12 @@ static void test_first_k(void **state)
     in[0]->completions[0].gen.k = 7;
     in[0]->completions[1].gen.k = 3;
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
-    drive(w, in, 2, out);
+    generate_drive(w, in, 2, out);
     assert_int_equal(out[0]->n_completions, 4);
     assert_int_equal(out[0]->completions[2].gen.k, 8);
     assert_int_equal(out[0]->completions[3].gen.k, 9);
     assert_int_equal(out[1]->completions[2].gen.k, 2);
-    free_records(out, 2);
+    generate_free(out, 2);
     r = tiny_record(0, 4);
     tiny_record_add(r, token, 1);
     r->completions[0].gen.has_k = true;
@@ -267,14 +167,14 @@ static void test_logprobs_are_scores(void **state)
 {
     struct l2_record *got[N_RECORDS], *scored[N_RECORDS];
     float *logprobs[N_RECORDS * 3];
-    struct l2_generate_opts o = options(3, 25);
+    struct l2_generate_opts o = generate_options(3, 25);
     struct l2_score_opts so = {.kind = L2_SCORE_LOGPROB, .name = "lp", .per_token = true};
-    struct l2_engine *e = tiny_engine(&tiny, 50, 20, 3, NULL);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 50, 20, 3, NULL);
     struct l2_worker *w;
     (void)state;
     o.sampler.temperature = 1.3;
     o.sampler.top_k = 30;
-    generate(&o, 40, 40, 0, 1, got);
+    generate_all(&o, 40, 40, 0, 1, got);
     for (size_t i = 0; i < N_RECORDS * 3; i++) {
         struct l2_completion *c = &got[i / 3]->completions[i % 3];
         assert_int_equal(c->series[L2_SAMPLED_LOGPROBS].n, c->tokens.n);
@@ -282,7 +182,7 @@ static void test_logprobs_are_scores(void **state)
         c->series[L2_LOGPROBS].v = NULL;
     }
     assert_int_equal(l2_scorer_new(&w, e, &so, &err), L2_OK);
-    drive(w, got, N_RECORDS, scored);
+    generate_drive(w, got, N_RECORDS, scored);
     for (size_t i = 0; i < N_RECORDS * 3; i++) {
         const struct l2_completion *c = &scored[i / 3]->completions[i % 3];
         double sum = 0;
@@ -293,7 +193,7 @@ static void test_logprobs_are_scores(void **state)
         assert_true(fabs(sum - *l2_completion_score(c, "lp")) < 1e-9);
     }
     w->ops->free(w);
-    free_records(scored, N_RECORDS);
+    generate_free(scored, N_RECORDS);
     l2_engine_free(e);
 }
 
@@ -301,14 +201,14 @@ static void test_logprobs_are_scores(void **state)
 static void test_seeds(void **state)
 {
     struct l2_record *a[N_RECORDS], *b[N_RECORDS], *in[2], *out[2];
-    struct l2_generate_opts o = options(2, 20);
-    struct l2_engine *e = tiny_engine(&tiny, 20, 20, 0, NULL);
+    struct l2_generate_opts o = generate_options(2, 20);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 20, 20, 0, NULL);
     struct l2_worker *w;
     size_t same = 0;
     (void)state;
-    generate(&o, 40, 40, 0, 1, a);
+    generate_all(&o, 40, 40, 0, 1, a);
     o.seed = 43;
-    generate(&o, 40, 40, 0, 1, b);
+    generate_all(&o, 40, 40, 0, 1, b);
     for (size_t i = 0; i < N_RECORDS; i++) {
         const struct l2_completion *c = a[i]->completions, *d = b[i]->completions;
         same += c[0].tokens.n == c[1].tokens.n &&
@@ -317,15 +217,15 @@ static void test_seeds(void **state)
                 memcmp(c[0].tokens.v, d[0].tokens.v, 4 * c[0].tokens.n) == 0;
     }
     assert_true(same <= 2);
-    free_records(a, N_RECORDS);
-    free_records(b, N_RECORDS);
+    generate_free(a, N_RECORDS);
+    generate_free(b, N_RECORDS);
     in[0] = tiny_record(3, 6); /* one prompt, two ids */
     in[1] = tiny_record(3, 6);
     in[1]->id.number = 4;
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
-    drive(w, in, 2, out);
+    generate_drive(w, in, 2, out);
     assert_memory_not_equal(out[0]->completions[0].tokens.v, out[1]->completions[0].tokens.v, 12);
-    free_records(out, 2);
+    generate_free(out, 2);
     w->ops->free(w);
     l2_engine_free(e);
 }
@@ -333,10 +233,10 @@ static void test_seeds(void **state)
 static void test_greedy(void **state)
 {
     struct l2_record *got[N_RECORDS];
-    struct l2_generate_opts o = options(2, 9);
+    struct l2_generate_opts o = generate_options(2, 9);
     (void)state;
     o.sampler.temperature = 0;
-    generate(&o, 40, 40, 0, 1, got);
+    generate_all(&o, 40, 40, 0, 1, got);
     for (size_t i = 0; i < N_RECORDS; i++) {
         const struct l2_completion *c = got[i]->completions;
         assert_int_equal(c[0].tokens.n, c[1].tokens.n);
@@ -345,21 +245,21 @@ static void test_greedy(void **state)
         assert_true(c[0].series[L2_SAMPLED_LOGPROBS].v[0] == 0);
         assert_true(c[0].series[L2_LOGPROBS].v[0] < 0);
     }
-    free_records(got, N_RECORDS);
+    generate_free(got, N_RECORDS);
 }
 
 static void test_overlong(void **state)
 {
     static uint32_t spans[] = {0, 10, 5, 60, 100, 140, 151, 160};
-    struct l2_generate_opts o = options(2, 20);
-    struct l2_engine *e = tiny_engine(&tiny, 64, 64, 0, NULL);
+    struct l2_generate_opts o = generate_options(2, 20);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 64, 64, 0, NULL);
     struct l2_record *r, *out;
     struct l2_worker *w;
     (void)state;
     /* one token of room is room, and the completion ends with the context */
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
     r = tiny_record(1, 149);
-    drive(w, &r, 1, &out);
+    generate_drive(w, &r, 1, &out);
     assert_int_equal(out->completions[1].tokens.n, 1);
     tiny_record_free(out);
     r = tiny_record(8, 150);
@@ -372,7 +272,7 @@ static void test_overlong(void **state)
     o.overlong = L2_OVERLONG_DROP;
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
     r = tiny_record(8, 150);
-    drive(w, &r, 1, &out);
+    generate_drive(w, &r, 1, &out);
     assert_int_equal(out->n_completions, 0);
     assert_int_equal(out->prompt.n, 150);
     assert_int_equal(w->ops->faults(w)->dropped, 1);
@@ -388,7 +288,7 @@ static void test_overlong(void **state)
         r->spans = (struct l2_u32s){spans, 8};
         second = r->prompt.v[left ? 41 : 1];
         last = r->prompt.v[left ? 169 : 129];
-        drive(w, &r, 1, &out);
+        generate_drive(w, &r, 1, &out);
         assert_int_equal(out->prompt.n, 130); /* room for 20 */
         assert_int_equal(out->prompt.v[0], first);
         assert_int_equal(out->prompt.v[1], second);
@@ -412,8 +312,8 @@ static void test_overlong(void **state)
 
 static void test_refused_records(void **state)
 {
-    struct l2_generate_opts o = options(1, 3);
-    struct l2_engine *e = tiny_engine(&tiny, 4, 4, 0, NULL);
+    struct l2_generate_opts o = generate_options(1, 3);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 4, 4, 0, NULL);
     struct l2_record *r;
     struct l2_worker *w;
     (void)state;
@@ -438,21 +338,21 @@ static void test_refused_records(void **state)
 static void test_not_finite(void **state)
 {
     struct l2_record *want[N_RECORDS], *in[N_RECORDS + 1], *got[N_RECORDS + 1];
-    struct l2_generate_opts o = options(6, 40);
+    struct l2_generate_opts o = generate_options(6, 40);
     struct tiny_model poisoned;
     struct l2_engine *e;
     struct l2_worker *w;
     size_t lost = 0, faulty = 0, kept = 0;
     (void)state;
-    generate(&o, 40, 40, 0, 1, want);
+    generate_all(&o, 40, 40, 0, 1, want);
     tiny_model_open(&poisoned, L2_HEAD_VOCAB, true);
     e = tiny_engine(&poisoned, 16, 16, 0, NULL);
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
     in[0] = tiny_record(77, 3);
     in[0]->prompt.v[1] = 5;
     for (int64_t i = 0; i < N_RECORDS; i++)
-        in[i + 1] = record(i);
-    drive(w, in, N_RECORDS + 1, got);
+        in[i + 1] = generate_record(i);
+    generate_drive(w, in, N_RECORDS + 1, got);
     assert_int_equal(got[0]->n_completions, 0);
     for (size_t i = 0; i < N_RECORDS; i++) {
         const struct l2_completion *c = got[i + 1]->completions;
@@ -467,7 +367,7 @@ static void test_not_finite(void **state)
                 continue;
             }
             assert_true(n < got[i + 1]->n_completions);
-            assert_same_completion(&c[n++], d);
+            generate_same_completion(&c[n++], d);
         }
         assert_int_equal(n, got[i + 1]->n_completions);
         kept += n;
@@ -480,22 +380,22 @@ static void test_not_finite(void **state)
     w->ops->free(w);
     l2_engine_free(e);
     tiny_model_close(&poisoned);
-    free_records(got, N_RECORDS + 1);
-    free_records(want, N_RECORDS);
+    generate_free(got, N_RECORDS + 1);
+    generate_free(want, N_RECORDS);
 }
 
 /* Ids that the model has rows for and the stream's vocabulary does not. */
 static void test_outside_vocabulary(void **state)
 {
-    struct l2_generate_opts o = options(20, 5);
-    struct l2_engine *e = tiny_engine(&tiny, 8, 8, 0, NULL);
+    struct l2_generate_opts o = generate_options(20, 5);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 8, 8, 0, NULL);
     struct l2_record *r = tiny_record(1, 4), *out;
     struct l2_worker *w;
     (void)state;
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
     l2_generator_set_vocab_size(w, 90);
     r->prompt.v[1] = r->prompt.v[2] = r->prompt.v[3] = 9;
-    drive(w, &r, 1, &out);
+    generate_drive(w, &r, 1, &out);
     assert_true(out->n_completions > 0 && out->n_completions < 20);
     for (size_t c = 0; c < out->n_completions; c++)
         for (size_t i = 0; i < out->completions[c].tokens.n; i++)
@@ -509,13 +409,13 @@ static void test_outside_vocabulary(void **state)
 /* Freed with work under way: nothing is lost (sanitizers see to that). */
 static void test_free_midway(void **state)
 {
-    struct l2_generate_opts o = options(3, 20);
-    struct l2_engine *e = tiny_engine(&tiny, 16, 16, 0, NULL);
+    struct l2_generate_opts o = generate_options(3, 20);
+    struct l2_engine *e = tiny_engine(&generate_tiny, 16, 16, 0, NULL);
     struct l2_worker *w;
     (void)state;
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
     for (int64_t i = 0; i < 4; i++)
-        assert_int_equal(w->ops->add(w, record(i), &err), L2_OK);
+        assert_int_equal(w->ops->add(w, generate_record(i), &err), L2_OK);
     for (int i = 0; i < 8; i++)
         assert_int_equal(w->ops->step(w, &err), L2_OK);
     w->ops->free(w);
@@ -538,14 +438,14 @@ static struct l2_record *alike(int64_t id)
 /* The tokens that were run for them; out gets the records. */
 static uint64_t run_alike(struct l2_engine *e, struct l2_record **out)
 {
-    struct l2_generate_opts o = options(3, 20);
+    struct l2_generate_opts o = generate_options(3, 20);
     struct l2_record *in[N_RECORDS];
     struct l2_worker *w;
     uint64_t tokens, generated;
     assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
     for (int64_t i = 0; i < N_RECORDS; i++)
         in[i] = alike(i);
-    drive(w, in, N_RECORDS, out);
+    generate_drive(w, in, N_RECORDS, out);
     w->ops->counts(w, &tokens, &generated);
     assert_int_equal(l2_kv_pool_free_blocks(l2_engine_kv(e)), l2_kv_pool_blocks(l2_engine_kv(e)));
     w->ops->free(w);
@@ -560,154 +460,26 @@ static void test_common_beginnings(void **state)
         uint32_t rows, outputs, blocks;
     } ways[] = {{512, 64, 0}, {1, 1, 3}, {50, 50, 0}, {200, 7, 7}, {64, 1, 4}};
     struct l2_record *want[N_RECORDS], *got[N_RECORDS];
-    struct l2_engine *e = tiny_engine_alone(&tiny, 512, 512, 0, NULL);
+    struct l2_engine *e = tiny_engine_alone(&generate_tiny, 512, 512, 0, NULL);
     uint64_t alone = run_alike(e, want);
     (void)state;
     assert_int_equal(l2_kv_prefix_find(l2_engine_kv(e), want[0]->prompt.v, 64), 0);
     l2_engine_free(e);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         uint64_t before = alone;
-        e = tiny_engine(&tiny, ways[i].rows, ways[i].outputs, ways[i].blocks, NULL);
+        e = tiny_engine(&generate_tiny, ways[i].rows, ways[i].outputs, ways[i].blocks, NULL);
         for (int again = 0; again < 2; again++) {
             uint64_t tokens = run_alike(e, got);
             assert_true(tokens <= before);
             if (ways[i].blocks == 0)
                 assert_true(tokens + 64 <= before);
-            assert_same(want, got, N_RECORDS);
-            free_records(got, N_RECORDS);
+            generate_same(want, got, N_RECORDS);
+            generate_free(got, N_RECORDS);
             before = ways[i].blocks == 0 ? tokens : alone;
         }
         l2_engine_free(e);
     }
-    free_records(want, N_RECORDS);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    tiny_model_open(&tiny, L2_HEAD_VOCAB, false);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    tiny_model_close(&tiny);
-    return 0;
-}
-
-static void test_lookup_places(void **state)
-{
-    static const uint32_t a[] = {5, 6, 7, 8, 5, 6, 9}, b[] = {1, 5, 6};
-    uint32_t out[8];
-    (void)state;
-    assert_int_equal(l2_lookup(a, 7, b, 3, out, 8), 4); /* the last place */
-    assert_int_equal(out[0], 9);
-    assert_int_equal(out[3], 6);
-    assert_int_equal(l2_lookup(a, 7, b, 3, out, 2), 2);
-    assert_int_equal(l2_lookup(a, 7, b, 3, out, 0), 0);
-    assert_int_equal(l2_lookup(a, 7, b, 2, out, 8), 0);     /* 1 5: not before */
-    assert_int_equal(l2_lookup(a, 5, a + 5, 1, out, 8), 4); /* 5 6, over the border */
-    assert_int_equal(out[0], 7);
-    assert_int_equal(out[3], 6);
-    static const uint32_t same[] = {4, 4, 4};
-    assert_int_equal(l2_lookup(same, 2, same, 1, out, 8), 1); /* it may overlap */
-    assert_int_equal(l2_lookup(same, 1, same, 1, out, 8), 0);
-    assert_int_equal(l2_lookup(NULL, 0, same, 1, out, 8), 0);
-}
-
-/* The tiny model without attention: what follows depends on the last token alone, so that it comes
- * back to where it was, and guesses are right. tiny.model is put back by forgetful_end. */
-static struct {
-    struct l2_model model, *before;
-    struct l2_tensor tensors[64];
-} forgetful;
-
-static void forgetful_begin(void)
-{
-    static const float zero[32 * 32];
-    size_t n = l2_tensor_count(&tiny.model->hp);
-    assert_true(n <= 64);
-    forgetful.before = tiny.model;
-    forgetful.model = *tiny.model;
-    memcpy(forgetful.tensors, tiny.model->tensors, n * sizeof *forgetful.tensors);
-    forgetful.model.tensors = forgetful.tensors;
-    for (uint32_t layer = 0; layer < tiny.model->hp.n_layers; layer++) {
-        struct l2_tensor *t = &forgetful.tensors[l2_tensor_index(&tiny.model->hp, L2_T_O, layer)];
-        assert_true((size_t)t->rows * t->cols <= sizeof zero / sizeof *zero);
-        t->data = (const uint8_t *)zero;
-    }
-    tiny.model = &forgetful.model;
-}
-
-static void forgetful_end(void)
-{
-    tiny.model = forgetful.before;
-}
-
-/* Guesses change no bit, right or wrong, whatever room there is. */
-static void test_lookup(void **state)
-{
-    static const struct {
-        uint32_t lookup, rows, outputs, blocks;
-        int threads;
-    } ways[] = {{1, 64, 64, 0, 1}, {3, 64, 64, 3, 2}, {7, 64, 16, 5, 1},
-                {8, 5, 3, 3, 1},   {7, 8, 8, 0, 2},   {100, 1, 1, 3, 1}};
-    (void)state;
-    forgetful_begin();
-    for (int greedy = 0; greedy < 2; greedy++)
-        for (uint32_t k = 1; k <= 3; k += 2) {
-            struct l2_record *want[N_RECORDS], *got[N_RECORDS];
-            struct l2_generate_opts o = options(k, 70);
-            o.sampler.temperature = greedy ? 0 : 0.3;
-            generate(&o, 512, 512, 0, 1, want);
-            for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-                o.lookup = ways[i].lookup;
-                generate(&o, ways[i].rows, ways[i].outputs, ways[i].blocks, ways[i].threads, got);
-                assert_same(want, got, N_RECORDS);
-                free_records(got, N_RECORDS);
-            }
-            free_records(want, N_RECORDS);
-        }
-    forgetful_end();
-}
-
-/* Of guesses some are right and some are not; right ones save passes; a penalty allows none. */
-static void test_lookup_counts(void **state)
-{
-    (void)state;
-    forgetful_begin();
-    for (int way = 0; way < 3; way++) { /* no guesses; guesses; guesses with a penalty */
-        struct l2_generate_opts o = options(1, 100);
-        struct l2_engine *e = tiny_engine(&tiny, 64, 64, 0, NULL);
-        struct l2_record *in = record(1);
-        struct l2_worker *w;
-        static uint64_t plain;
-        uint64_t steps = 0;
-        o.sampler.temperature = 0.3;
-        o.lookup = way > 0 ? 7 : 0;
-        if (way == 2)
-            o.sampler.repetition_penalty = 1.1;
-        assert_int_equal(l2_generator_new(&w, e, &o, &err), L2_OK);
-        assert_int_equal(w->ops->add(w, in, &err), L2_OK);
-        for (; w->ops->busy(w); steps++)
-            assert_int_equal(w->ops->step(w, &err), L2_OK);
-        const struct l2_generate_counts *c = l2_generator_results(w);
-        if (way == 0)
-            plain = steps;
-        if (way == 1) {
-            printf("# %d of %d guesses right, %d passes in place of %d\n", (int)c->right,
-                   (int)c->guessed, (int)steps, (int)plain);
-            assert_true(c->right > 0 && c->right < c->guessed);
-            assert_int_equal(steps + c->right, plain);
-        } else {
-            assert_int_equal(c->guessed, 0);
-        }
-        tiny_record_free(w->ops->take(w));
-        w->ops->free(w);
-        l2_engine_free(e);
-    }
-    forgetful_end();
+    generate_free(want, N_RECORDS);
 }
 
 int main(void)
@@ -726,10 +498,7 @@ int main(void)
         cmocka_unit_test(test_outside_vocabulary),
         cmocka_unit_test(test_free_midway),
         cmocka_unit_test(test_common_beginnings),
-        cmocka_unit_test(test_lookup_places),
-        cmocka_unit_test(test_lookup),
-        cmocka_unit_test(test_lookup_counts),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, generate_set_up, generate_tear_down);
 }
