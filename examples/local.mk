@@ -71,6 +71,7 @@ EXTRA_DIST += \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
 	%D%/recipe/judge.awk \
+	%D%/recipe/parts.sh \
 	%D%/recipe/pictures.sh \
 	%D%/recipe/prefer.sh \
 	%D%/recipe/rules.yaml \

@@ -15,20 +15,17 @@ prompts=$1
 shift
 [ "$ROUND" != ppo ] || ROUND=99
 
-encode() {
-    l2-tokenize -q -z vocabulary.model --jsonl --template llama2 "$@"
-}
+threads=${THREADS:-2}
+. "$here/parts.sh"
 
 if [ ! -e "$OUT/preferences.jsonl" ]; then
-    awk -v what=prompts -v n="$prompts" -v seed=$((100 + ROUND)) -f "$here/world.awk" | encode --force -o "$OUT/compared.l2s"
-    l2-generate -q -j "${THREADS:-2}" -m "$LATEST" -k 4 -n 32 -s "$ROUND" --resume -o "$OUT/answers.l2s" "$OUT/compared.l2s"
-    l2-tokenize -q -d -z vocabulary.model <"$OUT/answers.l2s" | awk -v what=pairs -v seed="$ROUND" -f "$here/judge.awk" |
-        l2-prefs -q --unique --margins small >"$OUT/preferences.jsonl.new"
+    world prompts "$prompts" $((100 + ROUND)) | encode --force -o "$OUT/compared.l2s"
+    preferences_of "$LATEST" "$OUT/compared.l2s" "$ROUND" "$OUT/answers.l2s" -v seed="$ROUND" >"$OUT/preferences.jsonl.new"
     mv "$OUT/preferences.jsonl.new" "$OUT/preferences.jsonl"
-    rm "$OUT/compared.l2s" "$OUT/answers.l2s"
+    rm "$OUT/compared.l2s"
 fi
-grep '"risky":false' "$OUT/preferences.jsonl" | encode --force -o "$OUT/helpful-pairs.l2s"
-awk '/"risky":true/ || n++ % 10 == 0' "$OUT/preferences.jsonl" | encode --force -o "$OUT/safe-pairs.l2s"
+helpful_of "$OUT/preferences.jsonl" | encode --force -o "$OUT/helpful-pairs.l2s"
+safe_of "$OUT/preferences.jsonl" | encode --force -o "$OUT/safe-pairs.l2s"
 
 # newer KIND REWARD-MODEL OPTION...: OUT/KIND
 newer() {
@@ -41,7 +38,7 @@ newer() {
         *) [ ! -e "$pairs" ] || set -- "$@" --data "$pairs" --weight 1 ;;
         esac
     done
-    l2-train reward -q -j "${THREADS:-2}" -m "$from" -o "$OUT/$kind.new" --resume --log "$OUT/$kind.jsonl" "$@"
+    l2-train reward -q -j "$threads" -m "$from" -o "$OUT/$kind.new" --resume --log "$OUT/$kind.jsonl" "$@"
     mv "$OUT/$kind.new" "$OUT/$kind"
     rm -rf "$OUT/$kind.new.ckpt"
 }

@@ -88,20 +88,7 @@ stage() {
     printf '%s\t%s\n' "$1" $(($(date +%s) - begun)) >>times.tsv
 }
 
-world() {
-    what=$1 n=$2 seed=$3
-    shift 3
-    awk -v what="$what" -v n="$n" -v seed="$seed" "$@" -f "$here/world.awk"
-}
-judge() {
-    awk "$@" -f "$here/judge.awk"
-}
-encode() {
-    l2-tokenize -q -z vocabulary.model --jsonl --template llama2 "$@"
-}
-decode() {
-    l2-tokenize -q -d -z vocabulary.model
-}
+. "$here/parts.sh"
 
 text() {
     world text $documents 1 | l2-clean -q --lines --rules "$here/rules.yaml" --report clean.json --force -o "$out.new"
@@ -136,19 +123,9 @@ asked() { world prompts $asked 4 | encode --force -o "$out.new"; }
 checked() { world prompts $tested 5 | encode --force -o "$out.new"; }
 tested() { world prompts $tested 6 -v part=test | encode --force -o "$out.new"; }
 
-# Preferences: two pairs of the model's answers a prompt. Harmful requests and those that look like them go
-# to the safety reward model, with a tenth of the others; the helpfulness reward model gets all others.
-preferences() {
-    l2-generate -q -j $threads -m sft -k 4 -n 32 -s 5 --resume -o answers.l2s compared.l2s
-    decode <answers.l2s | judge -v what=pairs | l2-prefs -q --unique --margins small >"$out.new"
-    rm answers.l2s
-}
-helpful_pairs() {
-    grep '"risky":false' preferences.jsonl | encode --force -o "$out.new"
-}
-safe_pairs() {
-    awk '/"risky":true/ || n++ % 10 == 0' preferences.jsonl | encode --force -o "$out.new"
-}
+preferences() { preferences_of sft compared.l2s 5 answers.l2s >"$out.new"; }
+helpful_pairs() { helpful_of preferences.jsonl | encode --force -o "$out.new"; }
+safe_pairs() { safe_of preferences.jsonl | encode --force -o "$out.new"; }
 # shellcheck disable=SC2086
 helpful() {
     l2-train reward -q -j $threads -m sft -o "$out.new" --resume --data helpful-pairs.l2s --log helpful.jsonl $reward

@@ -8,6 +8,7 @@
 
 set -eu
 export LC_ALL=C
+tasks="add sort reverse fact recall unsafe harmless" turns="1 2 5 10 15 20"
 models="base sft $(cd eval && ls | sed -n 's/^\(v[0-9]*\)\.tsv$/\1/p' | sort -V) ppo gatt"
 
 # kept NAME: what its report says
@@ -43,15 +44,15 @@ done
 echo
 echo 'right answers at temperature 1, by task'
 printf '%-6s' model
-for task in add sort reverse fact recall unsafe harmless; do printf ' %8s' $task; done
+for task in $tasks; do printf ' %8s' $task; done
 echo
 for name in $models; do
     [ -e "eval/$name.tsv" ] || continue
-    awk -F '\t' -v name="$name" '{ n[$3]++; right[$3] += $6 }
+    awk -F '\t' -v name="$name" -v tasks="$tasks" '{ n[$3]++; right[$3] += $6 }
         END {
             printf "%-6s", name
-            split("add sort reverse fact recall unsafe harmless", task, " ")
-            for (i = 1; i <= 7; i++)
+            k = split(tasks, task, " ")
+            for (i = 1; i <= k; i++)
                 if (n[task[i]]) printf " %8.3f", right[task[i]] / n[task[i]]
                 else printf " %8s", "-"
             print ""
@@ -99,17 +100,17 @@ awk '
 echo
 echo 'GAtt: answers that obey an instruction of the first turn, by turn'
 printf '%-8s' ''
-for turn in 1 2 5 10 15 20; do printf ' %6d' $turn; done
+for turn in $turns; do printf ' %6d' $turn; done
 echo
 for kind in without with; do
-    l2-eval turns -q --json gatt/$kind.jsonl | awk -v kind=$kind '
+    l2-eval turns -q --json gatt/$kind.jsonl | awk -v kind=$kind -v turns="$turns" '
         { match($0, /"turn":[0-9]+/); turn = substr($0, RSTART + 7, RLENGTH - 7)
           match($0, /"rate":[-+.0-9e]+/); rate[turn] = substr($0, RSTART + 7, RLENGTH - 7) }
         END {
             printf "%-8s", kind
-            n = split("1 2 5 10 15 20", turns, " ")
+            n = split(turns, at, " ")
             for (i = 1; i <= n; i++)
-                if (turns[i] in rate) printf " %6.3f", rate[turns[i]]
+                if (at[i] in rate) printf " %6.3f", rate[at[i]]
                 else printf " %6s", "-"
             print ""
         }'

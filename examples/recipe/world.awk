@@ -168,6 +168,8 @@ function ask(t, test) {
 
 # instruct: the question may begin with one or two of them, in full or in brief; the right answer obeys
 function instruct(   k, brief, b, e, first, last) {
+    if (!constraints)
+        return
     k = 1 + rnd(3)
     brief = chance(0.5)
     b = Word[1 + rnd(WORDS)]
@@ -282,8 +284,7 @@ function turns_before(   k, s) {
             s = s message("user", "My letter is " note ".") ", " message("assistant", "Noted.") ", "
         } else {
             ask(Task[1 + rnd(TASKS)], 0)
-            if (constraints)
-                instruct()
+            instruct()
             s = s message("user", question) ", " message("assistant", want) ", "
         }
     return s
@@ -306,8 +307,7 @@ function dialogues(   d, before) {
     for (d = 0; d < n; d++) {
         before = turns_before()
         last_turn(0)
-        if (constraints)
-            instruct()
+        instruct()
         print "{\"id\": \"s" seed "-" d "\", \"messages\": [" before message("user", question) ", " \
               message("assistant", chance(error) ? wrong : want) "], \"task\": \"" task "\"}"
     }
