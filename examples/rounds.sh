@@ -139,28 +139,37 @@ samples() {
     rm "$out.raw"
 }
 
-# prefer DIRECTORY ROUND MODEL: newer reward models, which score the answers so far again
+# has_rewards DIRECTORY: whether PREFER has made its reward models there
+has_rewards() {
+    [ -d "$1/helpful" ] && { [ -z "$SAFE" ] || [ -d "$1/safe" ]; }
+}
+
+# prefer DIRECTORY ROUND MODEL: newer reward models, which score the answers to CHECK again
 prefer() {
-    if [ ! -d "$1/helpful" ] || { [ -n "$SAFE" ] && [ ! -d "$1/safe" ]; }; then
+    if ! has_rewards "$1"; then
         say "round $2: reward models that know the answers of $3"
         (export LATEST="$3" HELPFUL SAFE ROUND="$2" OUT="$1" && sh -c "$PREFER")
-        if [ ! -d "$1/helpful" ] || { [ -n "$SAFE" ] && [ ! -d "$1/safe" ]; }; then
+        if ! has_rewards "$1"; then
             echo "rounds: PREFER has not made the reward models in $1" >&2
             exit 1
         fi
     fi
     HELPFUL=$1/helpful
     [ -z "$SAFE" ] || SAFE=$1/safe
+    [ -e "$1/before.l2s" ] || scored "$check" "$1/before.l2s"
+    check=$1/before.l2s
+    before=$(reward "$check")
+    say "round $2: reward $before by the newer reward models"
+}
+
+# again DIRECTORY: the pools so far, scored by the newer reward models
+again() {
     earlier='' n=1
     for pool in $pools; do
         [ -e "$1/pool-$n.l2s" ] || scored "$pool" "$1/pool-$n.l2s"
         earlier="$earlier $1/pool-$n.l2s" n=$((n + 1))
     done
     pools=$earlier
-    [ -e "$1/before.l2s" ] || scored "$check" "$1/before.l2s"
-    check=$1/before.l2s
-    before=$(reward "$check")
-    say "round $2: reward $before by the newer reward models"
 }
 
 # chosen OUT OPTION...: the answers that l2-rsample chooses with these options and files
@@ -246,7 +255,10 @@ r=1
 while [ "$r" -le "$ROUNDS" ]; do
     round=$dir/v$r
     mkdir -p "$round"
-    [ -z "$PREFER" ] || [ "$r" = 1 ] || prefer "$round" "$r" "$latest"
+    if [ -n "$PREFER" ] && [ "$r" -gt 1 ]; then
+        prefer "$round" "$r" "$latest"
+        again "$round"
+    fi
     temperature "$round" "$latest" "$r"
     samples "$round/pool.l2s" "$latest" "$r" "$PROMPTS" -k "$K" -T "$(cat "$round/temperature")"
     pools="$pools $round/pool.l2s"
@@ -312,7 +324,7 @@ if [ -n "$PPO" ]; then
     report "$dir/ppo/report.json" "\"round\": \"ppo\", \"check_before\": $before, \"check_after\": $after, \"check_judge_before\": $truth_before, \"check_judge_after\": $truth_after, \"kept\": $kept"
 fi
 
-printf '%s\n' "$HELPFUL" $SAFE >"$dir/rewards"
+printf '%s\n' "$HELPFUL" ${SAFE:+"$SAFE"} >"$dir/rewards"
 echo "$final" >"$dir/final.new"
 mv "$dir/final.new" "$dir/final"
 say "the last model that gained is $final"

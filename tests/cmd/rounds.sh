@@ -120,8 +120,13 @@ else
     [ "$(cat asked)" = 'ppo model rm' ] && echo yes
 fi || cat asked)"
 is 'rewards names the last ones' h/ppo/helpful "$(cat h/rewards)"
-is 'which have scored the answers again' "$(l2-score -q -m rm2 --as helpful h/v1/pool.l2s | json_scores)" \
-    "$(json_scores <h/ppo/pool-1.l2s)"
+# again OLD NEW: NEW is OLD with the scores of the newer reward model
+again() {
+    is "which have scored $1 again" "$(l2-score -q -m rm2 --as helpful "$1" | json_scores)" "$(json_scores <"$2")"
+}
+kept=$(sed -n '/"kept": true/s/.*"round": \([0-9]*\).*/v\1\//p' h/v*/report.json | tail -n 1)
+again "h/${kept}check.l2s" h/ppo/before.l2s
+[ ! -d h/v2 ] || again h/v1/pool.l2s h/v2/pool-1.l2s
 cp asked before
 ok 'a second run' rounds newer h
 same 'asks for no more' before asked
