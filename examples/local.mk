@@ -70,6 +70,7 @@ EXTRA_DIST += \
 	%D%/models/safe/tokenizer.model \
 	%D%/prompts.jsonl \
 	%D%/quickstart.sh \
+	%D%/recipe/curve.svg \
 	%D%/recipe/judge.awk \
 	%D%/recipe/parts.sh \
 	%D%/recipe/pictures.sh \
